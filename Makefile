@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# The door: every target is a script in scripts/. `make help` lists them.
+
+ARCH	?= $(patsubst aarch64,arm64,$(shell uname -m))
+V	?= 0
+JOBS	?= $(shell nproc)
+BUILD	?= $(CURDIR)/build
+export ARCH CROSS_COMPILE KSRC V JOBS BUILD
+
+# One clear line for a wrong variable, before anything is started.
+ifeq ($(filter $(ARCH),x86_64 arm64),)
+$(error ARCH=$(ARCH) is not supported; x86_64 and arm64 are)
+endif
+ifeq ($(filter $(V),0 1),)
+$(error V=$(V) makes no sense; 0 and 1 do)
+endif
+ifneq ($(shell [ "$(JOBS)" -gt 0 ] 2>/dev/null && echo ok),ok)
+$(error JOBS=$(JOBS) is not a positive number)
+endif
+ifneq ($(KSRC),)
+ifeq ($(wildcard $(KSRC)/Makefile),)
+$(error KSRC=$(KSRC) is not a kernel source tree)
+endif
+endif
+override KSRC := $(if $(KSRC),$(abspath $(KSRC)))
+override BUILD := $(abspath $(BUILD))
+
+help:
+	@sed -n 's/^#: //p' $(MAKEFILE_LIST)
+
+#: make run           boot, start the demo, print its table; 0 only if every row holds
+#: make test          lint, clients, KUnit, kselftests; KTAP in build/results
+#: make shell         a shell in the guest, with /dev/mmu_mirror
+#: make guest CMD=..  one command in the guest; what it prints, its exit status
+#: make kernel        build only
+#: make clients       compile every in-tree user of the interface
+#: make lint          checkpatch, W=1, sparse, kernel-doc
+#: make test-busted   break the code on purpose, patch by patch; the tests must notice
+#: make series        the patches for git am, in build/series
+#: make series-check  apply them to a pristine tree, build every step
+#: make clean         remove build/
+#:
+#: KSRC=DIR      a pristine Linux 6.12.y instead of Debian's (it is not written to)
+#: ARCH=, CROSS_COMPILE=   as for the kernel
+#: BUILD=DIR     where everything is built (build/)
+#: JOBS=N        parallel jobs (all processors)
+#: V=1           show the commands
+
+run test shell lint clients series series-check test-busted guest kernel: deps
+
+deps:
+	@scripts/deps.sh
+
+kernel:
+	@scripts/build.sh
+
+initramfs: kernel
+	@scripts/initramfs.sh
+
+run: initramfs
+	@scripts/run.sh
+
+test:
+	@scripts/test.sh
+
+shell: initramfs
+	@scripts/guest.sh
+
+guest: initramfs
+	@$(if $(CMD),scripts/guest.sh '$(subst ','\'',$(CMD))',echo "make guest needs CMD='...'" >&2; exit 1)
+
+lint clients series series-check:
+	@scripts/$@.sh
+
+test-busted:
+	@scripts/busted.sh
+
+clean:
+	@rm -rf $(BUILD)
+
+.PHONY: help deps kernel initramfs run test shell guest lint clients series series-check test-busted clean
+.NOTPARALLEL:

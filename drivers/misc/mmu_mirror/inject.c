@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What tests ask the device, and what they ask of it: counters, and being a
+ * difficult subscriber.
+ *
+ * None of it takes a lock. Counters are atomic each on its own, and may be read
+ * while a callback sleeps or somebody waits in a detach.
+ */
+#define pr_fmt(fmt) "mmu_mirror: " fmt
+
+#include <linux/atomic.h>
+#include <linux/delay.h>
+#include <linux/limits.h>
+#include <linux/time64.h>
+
+#include "mmu_mirror.h"
+
+/* Longer sleeps in a callback look like a hang. */
+#define MIRROR_MAX_DELAY_US	(10 * USEC_PER_SEC)
+
+/**
+ * mirror_should_fail() - is this the point that is to fail?
+ * @m: the mirror.
+ *
+ * Stands before everything that may fail for want of memory.
+ *
+ * Return: true: fail with -ENOMEM.
+ */
+bool mirror_should_fail(struct mirror *m)
+{
+	return atomic_dec_if_positive(&m->inject.fail_point) == 0;
+}
+
+/**
+ * mirror_should_refuse() - is this non-blockable call to be refused?
+ * @m: the mirror.
+ *
+ * Return: true: refuse it.
+ */
+bool mirror_should_refuse(struct mirror *m)
+{
+	return atomic_dec_if_positive(&m->inject.refuse) >= 0;
+}
+
+/**
+ * mirror_delay() - be a slow subscriber
+ * @delay_us: how slow, as it is set now.
+ *
+ * Context: may sleep.
+ */
+void mirror_delay(const u32 *delay_us)
+{
+	u32 us = READ_ONCE(*delay_us);
+
+	if (us)
+		fsleep(us);
+}
+
+/**
+ * mirror_count_invalidation() - count a start or invalidate call
+ * @m: the mirror.
+ * @range: what it was called for.
+ */
+void mirror_count_invalidation(struct mirror *m,
+			       const struct mmu_notifier_range *range)
+{
+	mirror_count(m, MIRROR_STAT_START);
+	if (!mmu_notifier_range_blockable(range))
+		mirror_count(m, MIRROR_STAT_NONBLOCK);
+	if ((unsigned int)range->event < MMU_MIRROR_NR_EVENTS)
+		mirror_count(m, MIRROR_STAT_EVENTS + range->event);
+}
+
+static u64 mirror_read_stat(struct mirror *m, enum mirror_stat stat, bool reset)
+{
+	if (reset)
+		return atomic64_xchg(&m->stats[stat], 0);
+	return atomic64_read(&m->stats[stat]);
+}
+
+/**
+ * mirror_cmd_counters() - MMU_MIRROR_COUNTERS
+ * @m: the mirror.
+ * @argp: the arguments, struct mmu_mirror_counters.
+ *
+ * Return: 0 or -EINVAL.
+ */
+int mirror_cmd_counters(struct mirror *m, void *argp)
+{
+	struct mmu_mirror_counters *args = argp;
+	bool reset = args->flags & MMU_MIRROR_RESET;
+	unsigned int i;
+
+	if (args->flags & ~MMU_MIRROR_RESET)
+		return -EINVAL;
+
+	for (i = 0; i < MMU_MIRROR_NR_EVENTS; i++)
+		args->events[i] = mirror_read_stat(m, MIRROR_STAT_EVENTS + i,
+						   reset);
+	args->start = mirror_read_stat(m, MIRROR_STAT_START, reset);
+	args->end = mirror_read_stat(m, MIRROR_STAT_END, reset);
+	args->refused = mirror_read_stat(m, MIRROR_STAT_REFUSED, reset);
+	args->release = mirror_read_stat(m, MIRROR_STAT_RELEASE, reset);
+	args->young = mirror_read_stat(m, MIRROR_STAT_YOUNG, reset);
+	args->nonblock = mirror_read_stat(m, MIRROR_STAT_NONBLOCK, reset);
+	args->dropped = mirror_read_stat(m, MIRROR_STAT_DROPPED, reset);
+	args->dirtied = mirror_read_stat(m, MIRROR_STAT_DIRTIED, reset);
+	args->faults = mirror_read_stat(m, MIRROR_STAT_FAULTS, reset);
+	args->replays = mirror_read_stat(m, MIRROR_STAT_REPLAYS, reset);
+	args->accesses = mirror_read_stat(m, MIRROR_STAT_ACCESSES, reset);
+	args->engine = mirror_read_stat(m, MIRROR_STAT_ENGINE, reset);
+	args->engine_faults = mirror_read_stat(m, MIRROR_STAT_ENGINE_FAULTS,
+					       reset);
+	args->unbalanced = mirror_read_stat(m, MIRROR_STAT_UNBALANCED, reset);
+
+	args->in_flight = mmu_notifier_slots_nr_ranges(&m->shadow.slots);
+	args->mapped = READ_ONCE(m->nr_mapped);
+	return 0;
+}
+
+/**
+ * mirror_cmd_inject() - MMU_MIRROR_INJECT
+ * @m: the mirror.
+ * @argp: the arguments, struct mmu_mirror_inject.
+ *
+ * Return: 0 or -EINVAL.
+ */
+int mirror_cmd_inject(struct mirror *m, void *argp)
+{
+	struct mmu_mirror_inject *args = argp;
+
+	if (args->flags || args->reserved ||
+	    args->start_delay_us > MIRROR_MAX_DELAY_US ||
+	    args->end_delay_us > MIRROR_MAX_DELAY_US ||
+	    args->refuse > INT_MAX || args->fail_point > INT_MAX)
+		return -EINVAL;
+
+	WRITE_ONCE(m->inject.start_delay_us, args->start_delay_us);
+	WRITE_ONCE(m->inject.end_delay_us, args->end_delay_us);
+	atomic_set(&m->inject.refuse, args->refuse);
+	atomic_set(&m->inject.fail_point, args->fail_point);
+	return 0;
+}

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The inside of /dev/mmu_mirror.
+ *
+ * Vocabulary: a *mirror* is one device, that is one open file. It is *attached*
+ * to an mm from MMU_MIRROR_ATTACH to MMU_MIRROR_DETACH or close, and *live* from
+ * then until the mm is released, whichever comes first. Its page table holds
+ * *SPTEs*, one for each page that it can access right now. Its *personality* is
+ * the way in which it keeps them in step with the CPU's page table. The
+ * *device lock* stands for the lock of a real device's page table; which kind
+ * of lock it is depends on the personality. What the device itself does to
+ * memory is done under that lock, so once an SPTE is dropped under it, no access
+ * through it is under way.
+ *
+ * Lock order, outermost first:
+ *
+ *	mirror.use		not taken by any callback
+ *	mmap_lock, rmap locks, page-table lock: the core's, held around callbacks
+ *	device lock		mirror.spin or mirror.mutex
+ *	mirror.table.xa_lock
+ *	what folio_mark_dirty() takes
+ *
+ * Nothing is allocated and no user memory touched under the device lock: both
+ * may lead to an invalidation, which takes it. No subscription ends under it,
+ * since that waits for callbacks, which take it.
+ */
+#ifndef _MMU_MIRROR_H
+#define _MMU_MIRROR_H
+
+#include <linux/atomic.h>
+#include <linux/mm_types.h>
+#include <linux/mmu_notifier.h>
+#include <linux/mmu_notifier_slots.h>
+#include <linux/mutex.h>
+#include <linux/prandom.h>
+#include <linux/rwsem.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+#include <linux/xarray.h>
+
+#include "mmu_mirror_uapi.h"
+
+struct mirror;
+struct task_struct;
+
+/* What is counted. The first NR_EVENTS are enum mmu_notifier_event. */
+enum mirror_stat {
+	MIRROR_STAT_EVENTS = 0,
+	MIRROR_STAT_START = MMU_MIRROR_NR_EVENTS,
+	MIRROR_STAT_END,
+	MIRROR_STAT_REFUSED,
+	MIRROR_STAT_RELEASE,
+	MIRROR_STAT_YOUNG,
+	MIRROR_STAT_NONBLOCK,
+	MIRROR_STAT_DROPPED,
+	MIRROR_STAT_DIRTIED,
+	MIRROR_STAT_FAULTS,
+	MIRROR_STAT_REPLAYS,
+	MIRROR_STAT_ACCESSES,
+	MIRROR_STAT_ENGINE,
+	MIRROR_STAT_ENGINE_FAULTS,
+	MIRROR_STAT_UNBALANCED,
+	MIRROR_NR_STATS,
+};
+
+/**
+ * struct mirror_fault - one page fault of the device's
+ * @addr: address, page aligned.
+ * @write: is write access asked for?
+ * @engine: who faults is the engine, which must not wait for long: it may have
+ *	to stop, and nobody can kill it.
+ * @seq: the personality's: when the translation began.
+ * @pfn: out: the page.
+ * @writable: out: may the SPTE be writable?
+ * @page: out: what to put once the SPTE is there, or NULL.
+ * @replays: out: how often the fault began again.
+ */
+struct mirror_fault {
+	unsigned long addr;
+	bool write;
+	bool engine;
+	u64 seq;
+	unsigned long pfn;
+	bool writable;
+	struct page *page;
+	u64 replays;
+};
+
+/**
+ * struct mirror_personality - a way to keep SPTEs in step
+ * @lock: take the device lock. May sleep.
+ * @lock_nosleep: the same without sleeping. False: it would have had to.
+ * @unlock: release it.
+ * @relax: let others have the device lock and the CPU, if they want. The lock
+ *	is held before and after. May sleep.
+ * @subscribe: subscribe to an mm, for a window. Called with mirror.use held for
+ *	writing; callbacks may come at once. 0 or an error; after an error
+ *	nothing is subscribed.
+ * @move: the same for another window of the mm that is subscribed to. After an
+ *	error the old subscription stands. SPTEs are the caller's business.
+ * @unsubscribe: end the subscription. Upon return no callback runs or will (R6).
+ *	Called with mirror.use held for writing, or when nobody else has the
+ *	mirror, and without the device lock.
+ * @translate: find out where a page is. Called with mirror.use held for reading,
+ *	without the device lock; mm_users is held. May sleep. 0, -EAGAIN: collided
+ *	already; -EFAULT: no such mapping; or another error.
+ * @collided: has anything happened to that page since @translate was called?
+ *	Called under the device lock. If false, mirror_fault.pfn is good for as
+ *	long as it is held.
+ */
+struct mirror_personality {
+	void (*lock)(struct mirror *m);
+	bool (*lock_nosleep)(struct mirror *m);
+	void (*unlock)(struct mirror *m);
+	void (*relax)(struct mirror *m);
+	int (*subscribe)(struct mirror *m, unsigned long start,
+			 unsigned long length);
+	int (*move)(struct mirror *m, unsigned long start,
+		    unsigned long length);
+	void (*unsubscribe)(struct mirror *m);
+	int (*translate)(struct mirror *m, struct mirror_fault *fault);
+	bool (*collided)(struct mirror *m, const struct mirror_fault *fault);
+};
+
+/**
+ * struct mirror_shadow - state of the personality `shadow`
+ * @sub: the subscription.
+ * @slots: the ranges in flight; guarded by the device lock.
+ */
+struct mirror_shadow {
+	struct mmu_notifier sub;
+	struct mmu_notifier_slots slots;
+};
+
+/**
+ * struct mirror_svm - state of the personality `svm`
+ * @subs: the subscription, and room for its successor when the window moves.
+ * @now: which of them it is; changed with mirror.use held for writing.
+ */
+struct mirror_svm {
+	struct mmu_interval_notifier subs[2];
+	unsigned int now;
+};
+
+/**
+ * struct mirror_engine - the thread that accesses memory by itself
+ * @task: the thread, with a reference; NULL: none. Guarded by mirror.use held
+ *	for writing. It may have ended by itself.
+ * @flags: MMU_MIRROR_ENGINE_*; constant while there is a thread.
+ * @first: index of the first page it picks from; constant likewise.
+ * @nr_pages: from so many; constant likewise.
+ * @rnd: what it picks them by; the thread's own.
+ * @done: accesses made; written by the thread only.
+ */
+struct mirror_engine {
+	struct task_struct *task;
+	u32 flags;
+	unsigned long first;
+	u64 nr_pages;
+	struct rnd_state rnd;
+	u64 done;
+};
+
+/**
+ * struct mirror_inject - how to be a difficult subscriber
+ * @start_delay_us: sleep in start and invalidate.
+ * @end_delay_us: sleep in end.
+ * @refuse: non-blockable calls still to be refused.
+ * @fail_point: points still to be passed up to the one that fails.
+ *
+ * No lock: each is set and used on its own.
+ */
+struct mirror_inject {
+	u32 start_delay_us;
+	u32 end_delay_us;
+	atomic_t refuse;
+	atomic_t fail_point;
+};
+
+/**
+ * struct mirror - a device
+ * @use: held for reading by who uses the attachment, for writing by who changes
+ *	it. Not by close: nobody else has the file then, but the engine, which it
+ *	stops first.
+ * @mm: what the device is attached to, with a reference on mm_count; NULL:
+ *	nothing. Guarded by @use.
+ * @ops: the personality; NULL if @mm is. Guarded by @use. Callbacks know theirs.
+ * @spin: the device lock of `shadow`: its young callbacks must not sleep.
+ * @mutex: the device lock of `svm`.
+ * @table: SPTEs by page index, see table.c. Guarded by the device lock, except
+ *	for reservations.
+ * @nr_mapped: how many SPTEs there are. Written under the device lock.
+ * @nr_installs: how often an SPTE was made or widened. Guarded by the device lock.
+ * @first: index of the first page of the window. Written with @use held for
+ *	writing, under the device lock; read under either.
+ * @last: index of the last page; likewise.
+ * @live: may SPTEs be made? Guarded by the device lock, except for a first look.
+ *	Once false, it stays so until the next attach.
+ * @subscribed: may callbacks come? Guarded by the device lock.
+ * @shadow: state of that personality.
+ * @svm: state of that personality.
+ * @engine: the engine.
+ * @inject: what to do wrong.
+ * @stats: counters, by enum mirror_stat.
+ */
+struct mirror {
+	struct rw_semaphore use;
+	struct mm_struct *mm;
+	const struct mirror_personality *ops;
+	spinlock_t spin;	/* the device lock is one of these two */
+	struct mutex mutex;	/* the other */
+	struct xarray table;
+	unsigned long nr_mapped;
+	u64 nr_installs;
+	unsigned long first;
+	unsigned long last;
+	bool live;
+	bool subscribed;
+	struct mirror_shadow shadow;
+	struct mirror_svm svm;
+	struct mirror_engine engine;
+	struct mirror_inject inject;
+	atomic64_t stats[MIRROR_NR_STATS];
+};
+
+static inline void mirror_count(struct mirror *m, enum mirror_stat stat)
+{
+	atomic64_inc(&m->stats[stat]);
+}
+
+static inline void mirror_count_many(struct mirror *m, enum mirror_stat stat,
+				     u64 nr)
+{
+	atomic64_add(nr, &m->stats[stat]);
+}
+
+/* attach.c */
+int mirror_may_use(struct mirror *m);
+int mirror_get_use(struct mirror *m);
+void mirror_put_use(struct mirror *m);
+int mirror_parse_range(struct mirror *m, u64 start, u64 length,
+		       unsigned long *first, unsigned long *last);
+u64 mirror_detach(struct mirror *m);
+int mirror_cmd_attach(struct mirror *m, void *argp);
+int mirror_cmd_window(struct mirror *m, void *argp);
+int mirror_cmd_detach(struct mirror *m, void *argp);
+
+/* inject.c */
+bool mirror_should_fail(struct mirror *m);
+bool mirror_should_refuse(struct mirror *m);
+void mirror_delay(const u32 *delay_us);
+void mirror_count_invalidation(struct mirror *m,
+			       const struct mmu_notifier_range *range);
+int mirror_cmd_counters(struct mirror *m, void *argp);
+int mirror_cmd_inject(struct mirror *m, void *argp);
+
+/* table.c */
+
+/**
+ * struct mirror_spte - an entry of the device's page table, unpacked
+ * @pfn: the page.
+ * @writable: may the device write to it?
+ * @dirty: has the device written to it?
+ * @accessed: has the device used it since the kernel asked last?
+ */
+struct mirror_spte {
+	unsigned long pfn;
+	bool writable;
+	bool dirty;
+	bool accessed;
+};
+
+/**
+ * struct mirror_zapped - what dropping SPTEs came to
+ * @dropped: SPTEs dropped.
+ * @dirtied: folios marked dirty.
+ */
+struct mirror_zapped {
+	u64 dropped;
+	u64 dirtied;
+};
+
+enum mirror_op_kind {
+	MIRROR_OP_READ,
+	MIRROR_OP_WRITE,
+	MIRROR_OP_ADD,
+};
+
+/**
+ * struct mirror_op - an access of the device's, within one page
+ * @kind: what it is.
+ * @addr: address.
+ * @len: length in bytes; 8 for MIRROR_OP_ADD, at an aligned address.
+ * @buf: kernel memory to copy to or from.
+ * @value: what to add.
+ * @old: out: what was there before.
+ */
+struct mirror_op {
+	enum mirror_op_kind kind;
+	unsigned long addr;
+	size_t len;
+	void *buf;
+	u64 value;
+	u64 old;
+};
+
+void mirror_table_init(struct mirror *m);
+int mirror_table_reserve(struct mirror *m, unsigned long index);
+void mirror_table_unreserve(struct mirror *m, unsigned long index);
+int mirror_table_install(struct mirror *m, unsigned long index,
+			 unsigned long pfn, bool writable);
+int mirror_table_access(struct mirror *m, struct mirror_op *op);
+void mirror_table_zap(struct mirror *m, const struct mirror_personality *ops,
+		      unsigned long first, unsigned long last, bool may_sleep,
+		      struct mirror_zapped *zapped);
+bool mirror_table_young(struct mirror *m, unsigned long first,
+			unsigned long last, bool clear);
+bool mirror_table_find(struct mirror *m, unsigned long *index,
+		       unsigned long last, struct mirror_spte *spte);
+
+/* access.c */
+int mirror_access_once(struct mirror *m, struct mirror_op *op);
+int mirror_fault(struct mirror *m, struct mirror_fault *fault);
+int mirror_cmd_access(struct mirror *m, struct mmu_mirror_access *args,
+		      bool write);
+int mirror_cmd_add(struct mirror *m, void *argp);
+
+/* shadow.c, svm.c */
+extern const struct mirror_personality mirror_shadow_ops;
+extern const struct mirror_personality mirror_svm_ops;
+
+/* engine.c */
+int mirror_cmd_engine(struct mirror *m, void *argp);
+u64 mirror_engine_stop(struct mirror *m);
+
+/* check.c */
+int mirror_cmd_check(struct mirror *m, void *argp);
+
+#endif /* _MMU_MIRROR_H */

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * /dev/mmu_mirror: a software device with an MMU of its own.
+ *
+ * One open file is one device. It is attached to the address space of the
+ * process that calls MMU_MIRROR_ATTACH and reads and writes that process's
+ * memory through its own page table only, without holding a page reference.
+ * It exists to try the MMU-notifier core and as an example for driver writers;
+ * this interface is for tests and not a stable one, which is why it does not
+ * live in include/uapi.
+ *
+ * Every command takes a struct whose first member, @size, is the size of the
+ * struct as the caller knows it. A shorter (older) struct is filled up with
+ * zeros; a longer (newer) one is accepted if all that is not known here is
+ * zero, else -E2BIG. @flags, if there is one, holds only bits named here, else
+ * -EINVAL, as for any reserved member that is not 0.
+ *
+ * Errors common to all commands:
+ * -ENOTTY: unknown command. -EINVAL: @size below the first version's, unknown
+ * flag, misaligned address or length. -E2BIG: see above. -EFAULT: argument not
+ * readable or writable. -ENXIO: not attached (all but ATTACH, COUNTERS and
+ * INJECT). -ESHUTDOWN: the attached address space is gone, by exit or exec.
+ * -EPERM: called from another address space than the attached one (after fork,
+ * say). DETACH, COUNTERS, INJECT and ENGINE stop are exempt from the last two,
+ * and of the two -ESHUTDOWN goes first. -EINTR: a fatal signal. -ENOMEM.
+ *
+ * Results are copied back also if the command failed, those of READ and WRITE
+ * being of use then. ATTACH, WINDOW and INJECT have none.
+ */
+#ifndef _MMU_MIRROR_UAPI_H
+#define _MMU_MIRROR_UAPI_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define MMU_MIRROR_PATH		"/dev/mmu_mirror"
+
+/**
+ * enum mmu_mirror_personality - which kind of secondary MMU to be
+ * @MMU_MIRROR_SHADOW: like a hypervisor: list subscription, sequence and
+ *	ranges in flight, faults replayed.
+ * @MMU_MIRROR_SVM: like a GPU with shared virtual memory: interval
+ *	subscription, hmm_range_fault(), collision and retry.
+ */
+enum mmu_mirror_personality {
+	MMU_MIRROR_SHADOW = 0,
+	MMU_MIRROR_SVM = 1,
+};
+
+/**
+ * struct mmu_mirror_attach - MMU_MIRROR_ATTACH
+ * @size: size of this struct.
+ * @flags: 0.
+ * @personality: enum mmu_mirror_personality.
+ * @reserved: 0.
+ * @start: first address of the window that the device may access, in bytes,
+ *	page aligned. Need not be mapped.
+ * @length: length of the window in bytes, page aligned, not 0.
+ *
+ * -EBUSY: already attached, possibly to an address space that is gone: DETACH
+ * first. -EOVERFLOW: the window wraps around or leaves the
+ * address space. -EOPNOTSUPP: no such personality.
+ */
+struct mmu_mirror_attach {
+	__u32 size;
+	__u32 flags;
+	__u32 personality;
+	__u32 reserved;
+	__u64 start;
+	__u64 length;
+};
+
+/**
+ * struct mmu_mirror_window - MMU_MIRROR_WINDOW: move the window
+ * @size: size of this struct.
+ * @flags: 0.
+ * @start: first address, in bytes, page aligned.
+ * @length: length in bytes, page aligned, not 0.
+ *
+ * All SPTEs are dropped. Errors as for ATTACH. After an error the window is the
+ * old one.
+ */
+struct mmu_mirror_window {
+	__u32 size;
+	__u32 flags;
+	__u64 start;
+	__u64 length;
+};
+
+/* struct mmu_mirror_access.flags: fail with -EFAULT instead of faulting */
+#define MMU_MIRROR_NOFAULT	0x1
+
+/**
+ * struct mmu_mirror_access - MMU_MIRROR_READ, MMU_MIRROR_WRITE
+ * @size: size of this struct.
+ * @flags: MMU_MIRROR_NOFAULT: use SPTEs that exist, make none.
+ * @addr: device address of the access, in bytes. Any alignment.
+ * @length: bytes to move.
+ * @buffer: user address of the data to write, or of where to put what is read.
+ *	It should lie outside of the window.
+ * @done: out: bytes moved, also on error.
+ * @faults: out: SPTEs made for this access.
+ * @replays: out: faults begun again because of a collision.
+ *
+ * The device moves data page by page; what it does to one aligned 8-byte word
+ * is atomic, nothing else is. -EFAULT: no mapping, no permission, outside the
+ * window, or NOFAULT and no SPTE. With NOFAULT the device acts like hardware
+ * that goes on using its TLB: the process and its mappings may have changed,
+ * its SPTEs must not be wrong. A mapping without PROT_READ cannot be accessed,
+ * for writing either.
+ */
+struct mmu_mirror_access {
+	__u32 size;
+	__u32 flags;
+	__u64 addr;
+	__u64 length;
+	__u64 buffer;
+	__u64 done;
+	__u64 faults;
+	__u64 replays;
+};
+
+/**
+ * struct mmu_mirror_add - MMU_MIRROR_ADD: atomic fetch and add
+ * @size: size of this struct.
+ * @flags: MMU_MIRROR_NOFAULT.
+ * @addr: address of the 64-bit word, in bytes, 8-byte aligned.
+ * @value: what to add.
+ * @old: out: the word before.
+ *
+ * Atomic with respect to the CPUs' atomic operations. -EFAULT as for READ.
+ */
+struct mmu_mirror_add {
+	__u32 size;
+	__u32 flags;
+	__u64 addr;
+	__u64 value;
+	__u64 old;
+};
+
+/* struct mmu_mirror_counters.flags: set all counters to 0 after reading */
+#define MMU_MIRROR_RESET	0x1
+
+#define MMU_MIRROR_NR_EVENTS	8
+
+/**
+ * struct mmu_mirror_counters - MMU_MIRROR_COUNTERS
+ * @size: size of this struct.
+ * @flags: MMU_MIRROR_RESET.
+ * @start: invalidate_range_start or invalidate calls.
+ * @end: invalidate_range_end calls.
+ * @refused: calls answered with -EAGAIN or false.
+ * @release: release calls (list), or MMU_NOTIFY_RELEASE events (interval).
+ * @young: clear_flush_young, clear_young and test_young calls.
+ * @nonblock: start calls that were not allowed to sleep.
+ * @events: start calls by enum mmu_notifier_event.
+ * @in_flight: ranges between start and end now (shadow only).
+ * @dropped: SPTEs dropped by callbacks.
+ * @dirtied: those among them that had been written through, so that the folio
+ *	was marked dirty.
+ * @mapped: SPTEs that exist now.
+ * @faults: SPTEs made.
+ * @replays: faults begun again because of a collision.
+ * @accesses: page-wise accesses made through SPTEs.
+ * @engine: accesses among them made by the engine.
+ * @engine_faults: engine accesses that failed for want of a mapping.
+ * @unbalanced: breaches of the rules seen, always 0 on a correct core: an end
+ *	without a start (R5), a callback after the subscription had ended (R6), an
+ *	SPTE whose page had changed without anybody being told (R1).
+ *
+ * They count since the file was opened or they were reset, over all
+ * attachments. @in_flight and @mapped say what is now, and are not reset.
+ */
+struct mmu_mirror_counters {
+	__u32 size;
+	__u32 flags;
+	__u64 start;
+	__u64 end;
+	__u64 refused;
+	__u64 release;
+	__u64 young;
+	__u64 nonblock;
+	__u64 events[MMU_MIRROR_NR_EVENTS];
+	__u64 in_flight;
+	__u64 dropped;
+	__u64 dirtied;
+	__u64 mapped;
+	__u64 faults;
+	__u64 replays;
+	__u64 accesses;
+	__u64 engine;
+	__u64 engine_faults;
+	__u64 unbalanced;
+};
+
+/**
+ * struct mmu_mirror_check - MMU_MIRROR_CHECK: is any SPTE stale?
+ * @size: size of this struct.
+ * @flags: 0.
+ * @start: first address, in bytes, page aligned; 0 with @length 0: the window.
+ * @length: length in bytes, page aligned.
+ * @mapped: out: SPTEs looked at.
+ * @stale: out: those that the CPU page table contradicts: entry not present,
+ *	another page, or SPTE writable and entry not.
+ * @first_stale: out: address of the first, or 0.
+ *
+ * Compared under the device's lock with no invalidation in flight over the
+ * range, so the answer is exact. Adds an interval subscription over the range
+ * while it runs, in both personalities.
+ */
+struct mmu_mirror_check {
+	__u32 size;
+	__u32 flags;
+	__u64 start;
+	__u64 length;
+	__u64 mapped;
+	__u64 stale;
+	__u64 first_stale;
+};
+
+/**
+ * struct mmu_mirror_inject - MMU_MIRROR_INJECT: be a difficult subscriber
+ * @size: size of this struct.
+ * @flags: 0.
+ * @start_delay_us: sleep that long in each blockable start or invalidate.
+ * @end_delay_us: sleep that long in each blockable end (shadow only).
+ * @refuse: answer that many non-blockable calls with -EAGAIN or false. (With a
+ *	core that cannot undo a start, as the old one, this warns and leaks.)
+ * @fail_point: 1-based number of the point, from now on, that fails with
+ *	-ENOMEM in the fault and attach paths; 0: none.
+ * @reserved: 0.
+ *
+ * Replaces what was injected before. The delays are 10 seconds at most, else
+ * -EINVAL. Works attached or not, and without waiting for other commands.
+ */
+struct mmu_mirror_inject {
+	__u32 size;
+	__u32 flags;
+	__u32 start_delay_us;
+	__u32 end_delay_us;
+	__u32 refuse;
+	__u32 fail_point;
+	__u64 reserved;
+};
+
+/* struct mmu_mirror_engine.flags */
+#define MMU_MIRROR_ENGINE_READ	0x1
+#define MMU_MIRROR_ENGINE_WRITE	0x2	/* adds 0 to a word: dirties, changes nothing */
+#define MMU_MIRROR_ENGINE_ADD	0x4	/* adds 1 to the first word of a page */
+
+/**
+ * struct mmu_mirror_engine - MMU_MIRROR_ENGINE: start or stop the engine
+ * @size: size of this struct.
+ * @flags: what it does to pages of the range picked at random; 0: stop it.
+ * @start: first address, in bytes, page aligned; 0 with @length 0: the window.
+ * @length: length in bytes, page aligned.
+ * @done: out, when stopped: accesses made since it was started.
+ *
+ * A kernel thread of the device's, not of the process: it goes on while the
+ * process exits, as a real device would, and stops by itself at release,
+ * detach or close. -EBUSY: was started and not stopped. Stopping what does not
+ * run is fine. A fault of the engine's waits neither for user space nor for a
+ * disk: it is counted as failed, and tried again some time.
+ */
+struct mmu_mirror_engine {
+	__u32 size;
+	__u32 flags;
+	__u64 start;
+	__u64 length;
+	__u64 done;
+};
+
+/**
+ * struct mmu_mirror_detach - MMU_MIRROR_DETACH
+ * @size: size of this struct.
+ * @flags: 0.
+ * @wait_us: out: how long unregistering took, in microseconds.
+ *
+ * Afterwards the device can be attached again, to any process.
+ */
+struct mmu_mirror_detach {
+	__u32 size;
+	__u32 flags;
+	__u64 wait_us;
+};
+
+#define MMU_MIRROR_IOC		'M'
+#define MMU_MIRROR_ATTACH	_IO(MMU_MIRROR_IOC, 0xd0)
+#define MMU_MIRROR_WINDOW	_IO(MMU_MIRROR_IOC, 0xd1)
+#define MMU_MIRROR_READ		_IO(MMU_MIRROR_IOC, 0xd2)
+#define MMU_MIRROR_WRITE	_IO(MMU_MIRROR_IOC, 0xd3)
+#define MMU_MIRROR_ADD		_IO(MMU_MIRROR_IOC, 0xd4)
+#define MMU_MIRROR_COUNTERS	_IO(MMU_MIRROR_IOC, 0xd5)
+#define MMU_MIRROR_CHECK	_IO(MMU_MIRROR_IOC, 0xd6)
+#define MMU_MIRROR_INJECT	_IO(MMU_MIRROR_IOC, 0xd7)
+#define MMU_MIRROR_ENGINE	_IO(MMU_MIRROR_IOC, 0xd8)
+#define MMU_MIRROR_DETACH	_IO(MMU_MIRROR_IOC, 0xd9)
+
+#endif /* _MMU_MIRROR_UAPI_H */

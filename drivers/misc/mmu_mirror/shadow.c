@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Personality `shadow`: the secondary MMU of a hypervisor.
+ *
+ * One list subscription for the whole mm. The device lock is a spinlock, for the
+ * young callbacks come under the page-table lock. Ranges in flight are kept in
+ * slots (see <linux/mmu_notifier_slots.h>), so that a fault begins again only if
+ * a range that overlaps its page was in flight since it took its sequence (R3):
+ *
+ *	start	slots begin, then drop the SPTEs of the range
+ *	end	slots end
+ *	fault	take the sequence; get_user_pages; check and install under the lock
+ *
+ * From slots begin on no SPTE can be made in the range, so start may drop the
+ * lock between batches of SPTEs, where it may sleep.
+ *
+ * release drops everything and makes the mirror dead (R6). It waits for nobody:
+ * a fault that is under way finds the mirror dead when it has got the lock, and
+ * installs nothing.
+ *
+ * Starts and ends are counted against each other (R5): an end that finds no
+ * range in flight, or a callback after mmu_notifier_unregister() returned (R6),
+ * shows as `unbalanced`. Ranges that are in flight when the subscription ends
+ * get no end; their slots go with it.
+ */
+#define pr_fmt(fmt) "mmu_mirror: " fmt
+
+#include <linux/mm.h>
+#include <linux/mmu_notifier.h>
+#include <linux/sched.h>
+
+#include "mmu_mirror.h"
+
+static struct mirror *shadow_mirror(struct mmu_notifier *sub)
+{
+	return container_of(sub, struct mirror, shadow.sub);
+}
+
+static void shadow_lock(struct mirror *m)
+	__acquires(&m->spin)
+{
+	spin_lock(&m->spin);
+}
+
+static bool shadow_lock_nosleep(struct mirror *m)
+	__acquires(&m->spin)
+{
+	spin_lock(&m->spin);
+	return true;
+}
+
+static void shadow_unlock(struct mirror *m)
+	__releases(&m->spin)
+{
+	spin_unlock(&m->spin);
+}
+
+static void shadow_relax(struct mirror *m)
+{
+	cond_resched_lock(&m->spin);
+}
+
+/* R6, and a sanity check that every callback makes under the lock. */
+static void shadow_check_subscribed(struct mirror *m)
+{
+	if (!m->subscribed)
+		mirror_count(m, MIRROR_STAT_UNBALANCED);
+}
+
+static int shadow_start(struct mmu_notifier *sub,
+			const struct mmu_notifier_range *range)
+{
+	bool may_sleep = mmu_notifier_range_blockable(range);
+	struct mirror *m = shadow_mirror(sub);
+	struct mirror_zapped zapped;
+
+	mirror_count_invalidation(m, range);
+	if (may_sleep) {
+		mirror_delay(&m->inject.start_delay_us);
+	} else if (mirror_should_refuse(m)) {
+		mirror_count(m, MIRROR_STAT_REFUSED);
+		return -EAGAIN;
+	}
+
+	spin_lock(&m->spin);
+	shadow_check_subscribed(m);
+	mmu_notifier_slots_begin(&m->shadow.slots, range->start,
+				 range->end - 1);
+	mirror_table_zap(m, &mirror_shadow_ops, range->start >> PAGE_SHIFT,
+			 (range->end - 1) >> PAGE_SHIFT, may_sleep, &zapped);
+	spin_unlock(&m->spin);
+
+	mirror_count_many(m, MIRROR_STAT_DROPPED, zapped.dropped);
+	mirror_count_many(m, MIRROR_STAT_DIRTIED, zapped.dirtied);
+	return 0;
+}
+
+static void shadow_end(struct mmu_notifier *sub,
+		       const struct mmu_notifier_range *range)
+{
+	struct mirror *m = shadow_mirror(sub);
+
+	if (mmu_notifier_range_blockable(range))
+		mirror_delay(&m->inject.end_delay_us);
+
+	spin_lock(&m->spin);
+	shadow_check_subscribed(m);
+	if (!mmu_notifier_slots_end(&m->shadow.slots, range->start,
+				    range->end - 1))
+		mirror_count(m, MIRROR_STAT_UNBALANCED);
+	spin_unlock(&m->spin);
+
+	mirror_count(m, MIRROR_STAT_END);
+}
+
+static void shadow_release(struct mmu_notifier *sub, struct mm_struct *mm)
+{
+	struct mirror *m = shadow_mirror(sub);
+	struct mirror_zapped zapped;
+
+	spin_lock(&m->spin);
+	shadow_check_subscribed(m);
+	WRITE_ONCE(m->live, false);
+	mirror_table_zap(m, &mirror_shadow_ops, 0, ULONG_MAX, true, &zapped);
+	spin_unlock(&m->spin);
+
+	mirror_count(m, MIRROR_STAT_RELEASE);
+	mirror_count_many(m, MIRROR_STAT_DROPPED, zapped.dropped);
+	mirror_count_many(m, MIRROR_STAT_DIRTIED, zapped.dirtied);
+}
+
+static int shadow_young(struct mmu_notifier *sub, unsigned long start,
+			unsigned long end, bool clear)
+{
+	struct mirror *m = shadow_mirror(sub);
+	bool young;
+
+	spin_lock(&m->spin);
+	shadow_check_subscribed(m);
+	young = mirror_table_young(m, start >> PAGE_SHIFT,
+				   (end - 1) >> PAGE_SHIFT, clear);
+	spin_unlock(&m->spin);
+
+	mirror_count(m, MIRROR_STAT_YOUNG);
+	return young;
+}
+
+/* The device has no TLB to flush, so this is both of them. */
+static int shadow_clear_young(struct mmu_notifier *sub, struct mm_struct *mm,
+			      unsigned long start, unsigned long end)
+{
+	return shadow_young(sub, start, end, true);
+}
+
+static int shadow_test_young(struct mmu_notifier *sub, struct mm_struct *mm,
+			     unsigned long addr)
+{
+	return shadow_young(sub, addr, addr + PAGE_SIZE, false);
+}
+
+static const struct mmu_notifier_ops shadow_notifier_ops = {
+	.release = shadow_release,
+	.clear_flush_young = shadow_clear_young,
+	.clear_young = shadow_clear_young,
+	.test_young = shadow_test_young,
+	.invalidate_range_start = shadow_start,
+	.invalidate_range_end = shadow_end,
+};
+
+static int shadow_subscribe(struct mirror *m, unsigned long start,
+			    unsigned long length)
+{
+	memset(&m->shadow, 0, sizeof(m->shadow));
+	mmu_notifier_slots_init(&m->shadow.slots);
+	m->shadow.sub.ops = &shadow_notifier_ops;
+	return mmu_notifier_register(&m->shadow.sub, m->mm);
+}
+
+static int shadow_move(struct mirror *m, unsigned long start,
+		       unsigned long length)
+{
+	/* The subscription is to all of the mm. */
+	return 0;
+}
+
+static void shadow_unsubscribe(struct mirror *m)
+{
+	mmu_notifier_unregister(&m->shadow.sub, m->mm);
+}
+
+/*
+ * Have the page mapped into the CPU's page table as the device wants to use it.
+ * mmap_lock is held; false in @locked means that it was dropped.
+ */
+static long shadow_get_page(struct mirror *m, struct mirror_fault *fault,
+			    int *locked)
+{
+	unsigned int gup_flags = fault->write ? FOLL_WRITE : 0;
+	struct vm_area_struct *vma;
+
+	/* A device's write access implies read access. */
+	vma = vma_lookup(m->mm, fault->addr);
+	if (!vma || !(vma->vm_flags & VM_READ))
+		return -EFAULT;
+
+	/* What would wait for user space or a disk fails, and is retried. */
+	if (fault->engine)
+		return get_user_pages_remote(m->mm, fault->addr, 1,
+					     gup_flags | FOLL_NOWAIT,
+					     &fault->page, NULL);
+
+	return get_user_pages_remote(m->mm, fault->addr, 1, gup_flags,
+				     &fault->page, locked);
+}
+
+static int shadow_translate(struct mirror *m, struct mirror_fault *fault)
+{
+	int locked = 1;
+	long ret;
+
+	spin_lock(&m->spin);
+	fault->seq = mmu_notifier_slots_seq(&m->shadow.slots);
+	spin_unlock(&m->spin);
+
+	if (mirror_should_fail(m))
+		return -ENOMEM;
+	if (mmap_read_lock_killable(m->mm))
+		return -EINTR;
+	ret = shadow_get_page(m, fault, &locked);
+	if (locked)
+		mmap_read_unlock(m->mm);
+
+	if (ret == -ENOMEM || ret == -EINTR)
+		return ret;
+	if (ret < 0)
+		return -EFAULT;
+	if (!ret)
+		return fatal_signal_pending(current) ? -EINTR : -EAGAIN;
+
+	fault->pfn = page_to_pfn(fault->page);
+	fault->writable = fault->write;
+	return 0;
+}
+
+static bool shadow_collided(struct mirror *m, const struct mirror_fault *fault)
+{
+	return mmu_notifier_slots_retry(&m->shadow.slots, fault->seq,
+					fault->addr,
+					fault->addr + PAGE_SIZE - 1);
+}
+
+const struct mirror_personality mirror_shadow_ops = {
+	.lock = shadow_lock,
+	.lock_nosleep = shadow_lock_nosleep,
+	.unlock = shadow_unlock,
+	.relax = shadow_relax,
+	.subscribe = shadow_subscribe,
+	.move = shadow_move,
+	.unsubscribe = shadow_unsubscribe,
+	.translate = shadow_translate,
+	.collided = shadow_collided,
+};

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * MMU notifiers, the drivers' side: how a secondary MMU subscribes to changes
+ * of a process's mappings.
+ *
+ * There are two kinds of *subscription*:
+ *
+ *  - struct mmu_notifier, on a whole mm. Told at start and end of every range.
+ *    Made with mmu_notifier_register() or mmu_notifier_get().
+ *  - struct mmu_interval_notifier, on some addresses of an mm. Told once about
+ *    each range that overlaps them, and offers the collision check
+ *    mmu_interval_read_begin() / mmu_interval_read_retry() to whoever fills a
+ *    secondary page table. Made with mmu_interval_notifier_insert().
+ *
+ * No subscription needs a page reference (R2): once told, it stops using what
+ * it held, and the page is freed only after that. In exchange, whatever was
+ * written through an SPTE has to be passed on with folio_mark_dirty() before
+ * the callback returns.
+ *
+ * ``last`` is inclusive, ``end`` exclusive; both in bytes. The rules that are
+ * cited as R1-R12 are in Documentation/mm/mmu_notifier/design.rst, and a guide
+ * for choosing and using a subscription stands beside it.
+ */
+#ifndef _LINUX_MMU_NOTIFIER_H
+#define _LINUX_MMU_NOTIFIER_H
+
+#include <linux/interval_tree.h>
+#include <linux/list.h>
+#include <linux/llist.h>
+#include <linux/mm_types.h>
+#include <linux/mmap_lock.h>
+#include <linux/mmu_notifier_hooks.h>
+#include <linux/spinlock.h>
+#include <linux/srcu.h>
+#include <linux/types.h>
+
+struct mmu_interval_notifier;
+struct mmu_notifier;
+
+/**
+ * struct mmu_notifier_ops - callbacks of a subscription to a whole mm
+ *
+ * Every callback is optional, and a process pays only for those that somebody
+ * implements (R8). Callbacks of one subscription may run in parallel, for
+ * different ranges or for the same one, and beside @release. None of them may
+ * call mmu_notifier_unregister() for its own mm, or wait for somebody who
+ * does: that waits for every range in flight.
+ *
+ * @arch_invalidate_secondary_tlbs excludes @invalidate_range_start and
+ * @invalidate_range_end; registration answers -EINVAL to both.
+ */
+struct mmu_notifier_ops {
+	/**
+	 * @release: The address space goes away, or the subscription does:
+	 * called by exit_mmap() before the first page is freed, or by
+	 * mmu_notifier_unregister() if that comes first; once at most.
+	 *
+	 * Upon return no SPTE of the mm may exist or ever be made again, and
+	 * the device has stopped using translations that it cached. Pages are
+	 * freed right after. A driver without @release must be sure by other
+	 * means that its device is quiet when the last user of the mm exits.
+	 *
+	 * mmu_notifier_put() may be called from here.
+	 *
+	 * Context: may sleep. mm_users is 0 when called by exit_mmap().
+	 */
+	void (*release)(struct mmu_notifier *subscription,
+			struct mm_struct *mm);
+
+	/**
+	 * @clear_flush_young: Have the pages from start to end (exclusive)
+	 * been accessed through this MMU? Forget it, and flush the device's
+	 * TLB so that the next access is noticed. A device that keeps no
+	 * accessed bit may drop the SPTEs instead.
+	 *
+	 * Context: does not sleep; page-table lock held.
+	 *
+	 * Return: nonzero if accessed.
+	 */
+	int (*clear_flush_young)(struct mmu_notifier *subscription,
+				 struct mm_struct *mm, unsigned long start,
+				 unsigned long end);
+
+	/**
+	 * @clear_young: Like @clear_flush_young, but the flush may be left
+	 * out where it is dear.
+	 *
+	 * Context: does not sleep; page-table lock held.
+	 *
+	 * Return: nonzero if accessed.
+	 */
+	int (*clear_young)(struct mmu_notifier *subscription,
+			   struct mm_struct *mm, unsigned long start,
+			   unsigned long end);
+
+	/**
+	 * @test_young: Like @clear_young for the page at address, but leaves
+	 * everything as it is.
+	 *
+	 * Context: does not sleep; page-table lock held.
+	 *
+	 * Return: nonzero if accessed.
+	 */
+	int (*test_young)(struct mmu_notifier *subscription,
+			  struct mm_struct *mm, unsigned long address);
+
+	/**
+	 * @invalidate_range_start: Entries of the CPU's page table between
+	 * range->start and range->end (exclusive) are about to change. Pages
+	 * are still mapped. Upon return no SPTE within the range may be in
+	 * use, and none may be made until the matching end.
+	 *
+	 * Context: sleeps only if mmu_notifier_range_blockable(@range). Called
+	 * with mmap_lock or an rmap lock held, and during reclaim: it must not
+	 * wait for memory that reclaim has to provide.
+	 *
+	 * Return: 0, or -EAGAIN if it would have to sleep and must not. Then
+	 * there will be no end, and what it did must be undone by itself.
+	 */
+	int (*invalidate_range_start)(struct mmu_notifier *subscription,
+				      const struct mmu_notifier_range *range);
+
+	/**
+	 * @invalidate_range_end: The entries have changed; SPTEs may be made
+	 * again. Called exactly once for each start that returned 0, with the
+	 * same range, unless the subscription ended meanwhile (R5).
+	 *
+	 * Context: as for @invalidate_range_start.
+	 */
+	void (*invalidate_range_end)(struct mmu_notifier *subscription,
+				     const struct mmu_notifier_range *range);
+
+	/**
+	 * @arch_invalidate_secondary_tlbs: For devices that walk the CPU's own
+	 * page table and only cache translations: the architecture flushes its
+	 * TLB from start to end (exclusive), so flush yours. A change that
+	 * needs no CPU flush needs none here.
+	 *
+	 * Context: does not sleep; may be called with the page-table lock
+	 * held and with interrupts off.
+	 */
+	void (*arch_invalidate_secondary_tlbs)(struct mmu_notifier *subscription,
+					       struct mm_struct *mm,
+					       unsigned long start,
+					       unsigned long end);
+
+	/**
+	 * @alloc_notifier: Allocate the subscription of an mm that has none
+	 * with these ops yet; mmu_notifier_get() registers it.
+	 *
+	 * Context: may sleep; mmap_lock held for writing.
+	 *
+	 * Return: the subscription, or an ERR_PTR() that is passed on.
+	 */
+	struct mmu_notifier *(*alloc_notifier)(struct mm_struct *mm);
+
+	/**
+	 * @free_notifier: The last reference was put, and no callback runs or
+	 * will run: free the subscription.
+	 *
+	 * Context: process context. Should not sleep for long: other frees
+	 * queue up behind it.
+	 */
+	void (*free_notifier)(struct mmu_notifier *subscription);
+};
+
+/**
+ * struct mmu_notifier - a subscription to a whole mm
+ * @ops: the callbacks, set by the driver before mmu_notifier_register().
+ * @mm: the mm; its memory (mm_count) is held until the subscription ends, so
+ *	mmget_not_zero() may be tried on it.
+ *
+ * Embedded in a structure of the driver's.
+ */
+struct mmu_notifier {
+	/* private: see mm/mmu_notifier.c */
+	struct hlist_node hlist;
+	/* public: */
+	const struct mmu_notifier_ops *ops;
+	struct mm_struct *mm;
+	/* private: */
+	struct rcu_head rcu;
+	unsigned int users;
+	unsigned int state;
+	unsigned long birth;
+	struct mmu_notifier_ticket {
+		struct list_head node;
+		unsigned long number;
+	} put;
+	struct llist_node ripe;
+	/* public: */
+};
+
+/**
+ * struct mmu_interval_notifier_ops - callback of a subscription to a range
+ */
+struct mmu_interval_notifier_ops {
+	/**
+	 * @invalidate: Entries of the CPU's page table within @range, which
+	 * overlaps the subscription, are about to change. Upon return no SPTE
+	 * in the overlap may be in use.
+	 *
+	 * A driver that uses mmu_interval_read_begin() must call
+	 * mmu_interval_set_seq(subscription, cur_seq), always, under the lock
+	 * under which it calls mmu_interval_read_retry().
+	 *
+	 * Context: sleeps only if mmu_notifier_range_blockable(@range). Called
+	 * with mmap_lock or an rmap lock held, and during reclaim.
+	 *
+	 * Return: true, or false if it would have to sleep and must not. Then
+	 * the invalidation is called off, and nothing may have been changed
+	 * that relies on it.
+	 */
+	bool (*invalidate)(struct mmu_interval_notifier *interval_sub,
+			   const struct mmu_notifier_range *range,
+			   unsigned long cur_seq);
+};
+
+/**
+ * struct mmu_interval_notifier - a subscription to a range of an mm
+ * @interval_tree: the addresses; start and last (inclusive), in bytes, may be
+ *	read by the driver.
+ * @ops: the callback.
+ * @mm: the mm; its memory (mm_count) is held until removal.
+ *
+ * Embedded in a structure of the driver's.
+ */
+struct mmu_interval_notifier {
+	struct interval_tree_node interval_tree;
+	const struct mmu_interval_notifier_ops *ops;
+	struct mm_struct *mm;
+	/* private: */
+	unsigned long invalidate_seq;
+	unsigned long removal;
+	unsigned int state;
+	/* public: */
+};
+
+#ifdef CONFIG_MMU_NOTIFIER
+
+int mmu_notifier_register(struct mmu_notifier *subscription,
+			  struct mm_struct *mm);
+int __mmu_notifier_register(struct mmu_notifier *subscription,
+			    struct mm_struct *mm);
+void mmu_notifier_unregister(struct mmu_notifier *subscription,
+			     struct mm_struct *mm);
+struct mmu_notifier *
+mmu_notifier_get_locked(const struct mmu_notifier_ops *ops,
+			struct mm_struct *mm);
+void mmu_notifier_put(struct mmu_notifier *subscription);
+void mmu_notifier_synchronize(void);
+
+int mmu_interval_notifier_insert(struct mmu_interval_notifier *interval_sub,
+				 struct mm_struct *mm, unsigned long start,
+				 unsigned long length,
+				 const struct mmu_interval_notifier_ops *ops);
+int mmu_interval_notifier_insert_locked(struct mmu_interval_notifier *interval_sub,
+					struct mm_struct *mm,
+					unsigned long start,
+					unsigned long length,
+					const struct mmu_interval_notifier_ops *ops);
+void mmu_interval_notifier_remove(struct mmu_interval_notifier *interval_sub);
+unsigned long
+mmu_interval_read_begin(struct mmu_interval_notifier *interval_sub);
+
+/**
+ * mmu_notifier_get() - find or make the subscription of an mm with these ops
+ * @ops: the callbacks; alloc_notifier and free_notifier are required.
+ * @mm: the mm, pinned by the caller with mmget() or by being current->mm.
+ *
+ * Context: may sleep; takes mmap_lock for writing.
+ *
+ * Return: the subscription, to be given back with mmu_notifier_put(), or an
+ * ERR_PTR() as from mmu_notifier_get_locked().
+ */
+static inline struct mmu_notifier *
+mmu_notifier_get(const struct mmu_notifier_ops *ops, struct mm_struct *mm)
+{
+	struct mmu_notifier *subscription;
+
+	mmap_write_lock(mm);
+	subscription = mmu_notifier_get_locked(ops, mm);
+	mmap_write_unlock(mm);
+	return subscription;
+}
+
+/**
+ * mmu_interval_set_seq() - note that a subscription collided
+ * @interval_sub: the subscription passed to invalidate.
+ * @cur_seq: the sequence passed to invalidate; always odd.
+ *
+ * Every reader that began before is told to retry.
+ *
+ * Context: inside invalidate, under the driver's lock.
+ */
+static inline void
+mmu_interval_set_seq(struct mmu_interval_notifier *interval_sub,
+		     unsigned long cur_seq)
+{
+	/* Read without the driver's lock by mmu_interval_check_retry(). */
+	WRITE_ONCE(interval_sub->invalidate_seq, cur_seq);
+}
+
+/**
+ * mmu_interval_read_retry() - did an invalidation collide with this reader?
+ * @interval_sub: the subscription.
+ * @seq: what mmu_interval_read_begin() returned.
+ *
+ * On false the SPTEs read since then are good, and may be put to use under the
+ * lock that is held.
+ *
+ * Context: under the driver's lock that its invalidate takes around
+ * mmu_interval_set_seq().
+ *
+ * Return: true if the reader has to begin again.
+ */
+static inline bool
+mmu_interval_read_retry(struct mmu_interval_notifier *interval_sub,
+			unsigned long seq)
+{
+	return READ_ONCE(interval_sub->invalidate_seq) != seq;
+}
+
+/**
+ * mmu_interval_check_retry() - is it already known that this reader collided?
+ * @interval_sub: the subscription.
+ * @seq: what mmu_interval_read_begin() returned.
+ *
+ * Lets a long reader give up early. Does not replace
+ * mmu_interval_read_retry(): false says nothing.
+ *
+ * Context: any, no lock needed.
+ *
+ * Return: true if mmu_interval_read_retry() will say so too.
+ */
+static inline bool
+mmu_interval_check_retry(struct mmu_interval_notifier *interval_sub,
+			 unsigned long seq)
+{
+	return READ_ONCE(interval_sub->invalidate_seq) != seq;
+}
+
+#else /* !CONFIG_MMU_NOTIFIER */
+
+static inline void mmu_notifier_synchronize(void)
+{
+}
+
+#endif /* CONFIG_MMU_NOTIFIER */
+
+#endif /* _LINUX_MMU_NOTIFIER_H */

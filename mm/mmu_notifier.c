@@ -1,0 +1,954 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * MMU notifiers: the per-mm object, and subscriptions to a whole mm.
+ *
+ * Words: a *subscription* is a driver's struct mmu_notifier; a *range* is one
+ * invalidation, *in flight* from start to end. R1-R12 are the rules in
+ * Documentation/mm/mmu_notifier/design.rst; lock order and the meaning of the
+ * object's members are in mm/mmu_notifier.h.
+ *
+ * In flight. A range is one SRCU section of its own mm's domain, from start to
+ * end, callbacks and the change of the page table between them included. So
+ * unregistering waits for whole ranges, but only for those of its mm (R7).
+ *
+ * Birth. Every subscription is born in an epoch of its own, and a range
+ * remembers the epoch that it started in. It delivers start and end to the
+ * subscriptions that are not younger than it, so nobody sees an end without
+ * the start (R5). The list is sorted by birth, youngest first, which makes
+ * "those whose start has been called" an interval of births: the one unwind
+ * path of a start that failed needs no other mark.
+ *
+ *	register			range
+ *	list add			srcu lock (full barrier)
+ *	listening |= ...
+ *	epoch = birth (release)  (A)	epoch (acquire)		(A)
+ *	wait for older ranges		walk the list
+ *
+ * (A): a range of this epoch or a later one finds the subscription in the
+ * list, at its start and at its end.
+ *
+ * Older ranges. A range that is older than a subscription does not tell it
+ * anything, so the driver must not map a page before that range has ended:
+ * the page may be freed behind its back (R1, R2). Registration therefore
+ * returns only after every older range has ended. How it waits depends on what
+ * the ranges in flight are known to have entered, which is what "settled"
+ * records:
+ *
+ *  - the list half: one grace period of this mm's domain;
+ *  - the interval half: until the list of active ranges has none that is older;
+ *  - perhaps nothing, for the first subscription that wants ranges: by passing
+ *    through each lock that a range may be held under, for writing, one at a
+ *    time, with mmap_lock held for writing. Once through, all older ranges have
+ *    ended, and the younger ones have seen the bits in "listening".
+ *
+ *	register			range
+ *	listening |= track (B)		enter what is listening
+ *	full barrier			full barrier
+ *	wait for who has entered	look at listening again	(B)
+ *
+ * (B): a range that the wait misses sees the new track, and enters it as well.
+ * The barriers are those of SRCU, or the interval half's lock.
+ *
+ * Release. A subscription ends once: by the exit of the last user of the mm,
+ * by mmu_notifier_unregister(), or by the last mmu_notifier_put(). State and
+ * subscriptions->lock decide who runs ->release; the others wait for it
+ * without SRCU. A subscription that only wants to hear of exit is kept in a
+ * list of its own, which nobody walks without the lock: it needs no domain, no
+ * grace period, and turns nothing on (R8).
+ */
+
+#include <linux/export.h>
+#include <linux/fs.h>
+#include <linux/llist.h>
+#include <linux/mm.h>
+#include <linux/rculist.h>
+#include <linux/rmap.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/srcu.h>
+
+#include "mmu_notifier.h"
+
+/* mmu_notifier.state */
+enum mmu_notifier_state {
+	MN_UNUSED = 0,
+	MN_LIVE,	/* in the list, gets callbacks */
+	MN_RELEASING,	/* in the list, somebody runs ->release */
+	MN_RELEASED,	/* out of the list; unregister or put is still owed */
+};
+
+#ifdef CONFIG_LOCKDEP
+struct lockdep_map __mmu_notifier_invalidate_range_start_map = {
+	.name = "mmu_notifier_invalidate_range_start",
+};
+#endif
+
+static unsigned int mn_listens(const struct mmu_notifier_ops *ops)
+{
+	unsigned int bits = 0;
+
+	if (ops->invalidate_range_start)
+		bits |= MN_RANGE_START | MN_TRACK_LIST;
+	if (ops->invalidate_range_end)
+		bits |= MN_RANGE_END | MN_TRACK_LIST;
+	if (ops->clear_flush_young)
+		bits |= MN_CLEAR_FLUSH_YOUNG;
+	if (ops->clear_young)
+		bits |= MN_CLEAR_YOUNG;
+	if (ops->test_young)
+		bits |= MN_TEST_YOUNG;
+	if (ops->arch_invalidate_secondary_tlbs)
+		bits |= MN_SECONDARY_TLBS;
+	return bits;
+}
+
+static void mn_listen(struct mmu_notifier_subscriptions *subscriptions,
+		      unsigned int bits)
+{
+	lockdep_assert_held(&subscriptions->lock);
+	/* Release: what the bits stand for is in place. */
+	smp_store_release(&subscriptions->listening, bits);
+}
+
+/*
+ * Ranges
+ */
+
+/*
+ * Make the range visible to whoever waits for it. The loop is (B): what has
+ * been switched on before we could be seen must be entered too.
+ */
+static unsigned int mn_enter(struct mmu_notifier_subscriptions *subscriptions,
+			     struct mmu_notifier_range *range)
+{
+	unsigned int entered = 0;
+	unsigned int missing;
+
+	for (;;) {
+		/* Acquire: the domain was initialised before its bit was set. */
+		missing = smp_load_acquire(&subscriptions->listening) &
+			  MN_TRACKS & ~entered;
+		if (!missing)
+			return entered;
+		/* Not srcu_read_lock(): lockdep would see one domain for all. */
+		if (missing & MN_TRACK_LIST)
+			range->srcu_idx = srcu_down_read(&subscriptions->srcu);
+		if (missing & MN_TRACK_INTERVALS)
+			mmu_interval_enter(&subscriptions->intervals, range);
+		entered |= missing;
+	}
+}
+
+static void mn_leave(struct mmu_notifier_subscriptions *subscriptions,
+		     struct mmu_notifier_range *range)
+{
+	if (range->tracked & MN_TRACK_INTERVALS)
+		mmu_interval_leave(&subscriptions->intervals, range);
+	if (range->tracked & MN_TRACK_LIST)
+		srcu_up_read(&subscriptions->srcu, range->srcu_idx);
+	range->subscriptions = NULL;
+}
+
+/* Deliver end to whom start was delivered: those born after @failed. */
+static void mn_list_end(struct mmu_notifier_subscriptions *subscriptions,
+			struct mmu_notifier_range *range, unsigned long failed)
+{
+	struct mmu_notifier *subscription;
+
+	if (!(READ_ONCE(subscriptions->listening) & MN_RANGE_END))
+		return;
+
+	hlist_for_each_entry_srcu(subscription, &subscriptions->list, hlist,
+				  true) {
+		if (subscription->birth > range->epoch ||
+		    !subscription->ops->invalidate_range_end)
+			continue;
+		if (subscription->birth <= failed)
+			break;
+		mmu_notifier_call_begin(range);
+		subscription->ops->invalidate_range_end(subscription, range);
+		mmu_notifier_call_end(range);
+	}
+}
+
+static int mn_list_start(struct mmu_notifier_subscriptions *subscriptions,
+			 struct mmu_notifier_range *range)
+{
+	struct mmu_notifier *subscription;
+	int ret;
+
+	range->epoch = smp_load_acquire(&subscriptions->epoch);	/* (A) */
+	if (!(READ_ONCE(subscriptions->listening) & MN_RANGE_START))
+		return 0;
+
+	hlist_for_each_entry_srcu(subscription, &subscriptions->list, hlist,
+				  true) {
+		const struct mmu_notifier_ops *ops = subscription->ops;
+
+		if (subscription->birth > range->epoch ||
+		    !ops->invalidate_range_start)
+			continue;
+
+		mmu_notifier_call_begin(range);
+		ret = ops->invalidate_range_start(subscription, range);
+		mmu_notifier_call_end(range);
+		if (likely(!ret))
+			continue;
+
+		if (mmu_notifier_range_blockable(range)) {
+			/* The caller cannot be stopped, so go on. */
+			WARN_ONCE(1, "%ps answered %d although it may sleep\n",
+				  ops->invalidate_range_start, ret);
+			continue;
+		}
+		WARN_ONCE(ret != -EAGAIN, "%ps answered %d instead of -EAGAIN\n",
+			  ops->invalidate_range_start, ret);
+		pr_info_ratelimited("%ps would have to sleep\n",
+				    ops->invalidate_range_start);
+		mn_list_end(subscriptions, range, subscription->birth);
+		return -EAGAIN;
+	}
+	return 0;
+}
+
+int __mmu_notifier_invalidate_range_start(struct mmu_notifier_range *range)
+{
+	struct mmu_notifier_subscriptions *subscriptions = range->subscriptions;
+	int ret = 0;
+
+	range->tracked = mn_enter(subscriptions, range);
+	if (!range->tracked) {
+		range->subscriptions = NULL;
+		return 0;
+	}
+
+	if (range->tracked & MN_TRACK_LIST) {
+		ret = mn_list_start(subscriptions, range);
+		if (ret)
+			goto err_leave;
+	}
+	if (range->tracked & MN_TRACK_INTERVALS) {
+		ret = mmu_interval_invalidate(&subscriptions->intervals, range);
+		if (ret)
+			goto err_list_end;
+	}
+	return 0;
+
+err_list_end:
+	if (range->tracked & MN_TRACK_LIST)
+		mn_list_end(subscriptions, range, 0);
+err_leave:
+	mn_leave(subscriptions, range);
+	return ret;
+}
+
+void __mmu_notifier_invalidate_range_end(struct mmu_notifier_range *range)
+{
+	struct mmu_notifier_subscriptions *subscriptions = range->subscriptions;
+
+	lock_map_acquire(&__mmu_notifier_invalidate_range_start_map);
+	if (range->tracked & MN_TRACK_LIST)
+		mn_list_end(subscriptions, range, 0);
+	mn_leave(subscriptions, range);
+	lock_map_release(&__mmu_notifier_invalidate_range_start_map);
+}
+
+/*
+ * Calls that are not part of a range
+ */
+
+/* @callback is a constant, so that each caller gets a loop of its own. */
+static __always_inline int mn_call_each(struct mm_struct *mm,
+					const unsigned int callback,
+					unsigned long start, unsigned long end)
+{
+	struct mmu_notifier_subscriptions *subscriptions =
+		READ_ONCE(mm->notifier_subscriptions);
+	struct mmu_notifier *subscription;
+	int young = 0;
+	int idx;
+
+	/* Acquire: the domain was initialised before the bit was set. */
+	if (!(smp_load_acquire(&subscriptions->listening) & callback))
+		return 0;
+
+	idx = srcu_down_read(&subscriptions->srcu);
+	hlist_for_each_entry_srcu(subscription, &subscriptions->list, hlist,
+				  true) {
+		const struct mmu_notifier_ops *ops = subscription->ops;
+
+		if (callback == MN_CLEAR_FLUSH_YOUNG && ops->clear_flush_young)
+			young |= ops->clear_flush_young(subscription, mm, start,
+							end);
+		if (callback == MN_CLEAR_YOUNG && ops->clear_young)
+			young |= ops->clear_young(subscription, mm, start, end);
+		if (callback == MN_TEST_YOUNG && ops->test_young) {
+			young = ops->test_young(subscription, mm, start);
+			if (young)
+				break;
+		}
+		if (callback == MN_SECONDARY_TLBS &&
+		    ops->arch_invalidate_secondary_tlbs)
+			ops->arch_invalidate_secondary_tlbs(subscription, mm,
+							    start, end);
+	}
+	srcu_up_read(&subscriptions->srcu, idx);
+	return young;
+}
+
+int __mmu_notifier_clear_flush_young(struct mm_struct *mm, unsigned long start,
+				     unsigned long end)
+{
+	return mn_call_each(mm, MN_CLEAR_FLUSH_YOUNG, start, end);
+}
+
+int __mmu_notifier_clear_young(struct mm_struct *mm, unsigned long start,
+			       unsigned long end)
+{
+	return mn_call_each(mm, MN_CLEAR_YOUNG, start, end);
+}
+
+int __mmu_notifier_test_young(struct mm_struct *mm, unsigned long address)
+{
+	return mn_call_each(mm, MN_TEST_YOUNG, address, 0);
+}
+
+void __mmu_notifier_arch_invalidate_secondary_tlbs(struct mm_struct *mm,
+						   unsigned long start,
+						   unsigned long end)
+{
+	mn_call_each(mm, MN_SECONDARY_TLBS, start, end);
+}
+
+/*
+ * Freeing what was put
+ *
+ * Every last mmu_notifier_put() draws a ticket, in any mm. Its subscription is
+ * ripe once no callback can be running; then the work frees it and hands the
+ * ticket in. mmu_notifier_synchronize() waits for the tickets drawn before.
+ */
+static DEFINE_SPINLOCK(mn_puts_lock);
+static LIST_HEAD(mn_puts);			/* outstanding, oldest first */
+static unsigned long mn_last_ticket;
+static DECLARE_WAIT_QUEUE_HEAD(mn_puts_wq);
+static LLIST_HEAD(mn_ripe);
+
+static void mn_draw_ticket(struct mmu_notifier *subscription)
+{
+	spin_lock(&mn_puts_lock);
+	subscription->put.number = ++mn_last_ticket;
+	list_add_tail(&subscription->put.node, &mn_puts);
+	spin_unlock(&mn_puts_lock);
+}
+
+static bool mn_tickets_handed_in(unsigned long last)
+{
+	struct mmu_notifier_ticket *oldest;
+	bool ret;
+
+	spin_lock(&mn_puts_lock);
+	oldest = list_first_entry_or_null(&mn_puts, struct mmu_notifier_ticket,
+					  node);
+	ret = !oldest || (long)(oldest->number - last) > 0;
+	spin_unlock(&mn_puts_lock);
+	return ret;
+}
+
+static void mn_free_ripe(struct work_struct *work)
+{
+	struct mmu_notifier *subscription, *next;
+
+	llist_for_each_entry_safe(subscription, next, llist_del_all(&mn_ripe),
+				  ripe) {
+		struct mm_struct *mm = subscription->mm;
+		struct mmu_notifier_ticket ticket = {
+			.number = subscription->put.number,
+		};
+
+		/* The ticket outlives the subscription that carries it. */
+		spin_lock(&mn_puts_lock);
+		list_replace(&subscription->put.node, &ticket.node);
+		spin_unlock(&mn_puts_lock);
+
+		subscription->ops->free_notifier(subscription);
+		mmdrop(mm);
+
+		spin_lock(&mn_puts_lock);
+		list_del(&ticket.node);
+		spin_unlock(&mn_puts_lock);
+		wake_up_all(&mn_puts_wq);
+		cond_resched();
+	}
+}
+
+static DECLARE_WORK(mn_free_work, mn_free_ripe);
+
+static void mn_ripen(struct mmu_notifier *subscription)
+{
+	if (llist_add(&subscription->ripe, &mn_ripe))
+		queue_work(system_unbound_wq, &mn_free_work);
+}
+
+static void mn_ripen_rcu(struct rcu_head *rcu)
+{
+	mn_ripen(container_of(rcu, struct mmu_notifier, rcu));
+}
+
+/* Put for good and out of the list: free it when no callback runs any more. */
+static void mn_free_later(struct mmu_notifier_subscriptions *subscriptions,
+			  struct mmu_notifier *subscription)
+{
+	if (mn_listens(subscription->ops))
+		call_srcu(&subscriptions->srcu, &subscription->rcu,
+			  mn_ripen_rcu);
+	else
+		mn_ripen(subscription);
+}
+
+/**
+ * mmu_notifier_synchronize() - wait until what was put is freed
+ *
+ * Waits for each mmu_notifier_put() that returned before the call, of any
+ * driver and in any mm, until its free_notifier has returned. A module that
+ * uses mmu_notifier_put() calls this in its exit function.
+ *
+ * Context: may sleep, as long as a callback of any mm with a put pending does.
+ */
+void mmu_notifier_synchronize(void)
+{
+	unsigned long last;
+
+	spin_lock(&mn_puts_lock);
+	last = mn_last_ticket;
+	spin_unlock(&mn_puts_lock);
+
+	wait_event(mn_puts_wq, mn_tickets_handed_in(last));
+}
+EXPORT_SYMBOL_GPL(mmu_notifier_synchronize);
+
+/*
+ * The end of a subscription
+ */
+
+/* Take a subscription out of the list. Its callbacks may still be running. */
+static void mn_unlink(struct mmu_notifier_subscriptions *subscriptions,
+		      struct mmu_notifier *subscription,
+		      enum mmu_notifier_state state)
+{
+	unsigned int listening = subscriptions->listening & MN_TRACKS;
+
+	lockdep_assert_held(&subscriptions->lock);
+
+	hlist_del_init_rcu(&subscription->hlist);
+	subscription->state = state;
+
+	hlist_for_each_entry(subscription, &subscriptions->list, hlist)
+		listening |= mn_listens(subscription->ops);
+	mn_listen(subscriptions, listening);
+	/* Flushes that are running now may not see the next one coming. */
+	if (!(listening & MN_SECONDARY_TLBS))
+		WRITE_ONCE(subscriptions->settled,
+			   subscriptions->settled & ~MN_SECONDARY_TLBS);
+}
+
+/*
+ * Under the lock: who has taken the subscription out of the list may still be
+ * looking at it.
+ */
+static bool mn_released(struct mmu_notifier_subscriptions *subscriptions,
+			const struct mmu_notifier *subscription)
+{
+	bool ret;
+
+	spin_lock(&subscriptions->lock);
+	ret = subscription->state == MN_RELEASED;
+	spin_unlock(&subscriptions->lock);
+	return ret;
+}
+
+/* The caller has set the state to MN_RELEASING, so it is the only one here. */
+static void mn_release(struct mmu_notifier_subscriptions *subscriptions,
+		       struct mmu_notifier *subscription, struct mm_struct *mm)
+{
+	bool put;
+
+	if (subscription->ops->release)
+		subscription->ops->release(subscription, mm);
+
+	spin_lock(&subscriptions->lock);
+	mn_unlink(subscriptions, subscription, MN_RELEASED);
+	put = !subscription->users;
+	spin_unlock(&subscriptions->lock);
+	/* Unless it was put, the subscription may be gone from here on. */
+	wake_up_all(&subscriptions->wq);
+	if (put)
+		mn_free_later(subscriptions, subscription);
+}
+
+/* The first live subscription in a list, with these ops unless they are NULL. */
+static struct mmu_notifier *mn_find_live(struct hlist_head *list,
+					 const struct mmu_notifier_ops *ops)
+{
+	struct mmu_notifier *subscription;
+
+	hlist_for_each_entry(subscription, list, hlist) {
+		if (subscription->state == MN_LIVE &&
+		    (!ops || subscription->ops == ops))
+			break;
+	}
+	return subscription;
+}
+
+/* Claim the right to release the next one. */
+static struct mmu_notifier *
+mn_claim_next(struct mmu_notifier_subscriptions *subscriptions)
+{
+	struct mmu_notifier *subscription;
+
+	spin_lock(&subscriptions->lock);
+	subscription = mn_find_live(&subscriptions->list, NULL);
+	if (!subscription)
+		subscription = mn_find_live(&subscriptions->quiet, NULL);
+	if (subscription)
+		subscription->state = MN_RELEASING;
+	spin_unlock(&subscriptions->lock);
+	return subscription;
+}
+
+/*
+ * Exit. Nobody can register any more, since mm_users is 0; unregister, put and
+ * ranges that come by way of an rmap may still run in parallel.
+ */
+void __mmu_notifier_release(struct mm_struct *mm)
+{
+	struct mmu_notifier_subscriptions *subscriptions =
+		mm->notifier_subscriptions;
+	struct mmu_notifier *subscription;
+
+	if (READ_ONCE(subscriptions->listening) & MN_TRACK_INTERVALS) {
+		struct mmu_notifier_range range;
+
+		mmu_notifier_range_init(&range, MMU_NOTIFY_RELEASE,
+					MMU_NOTIFIER_RANGE_BLOCKABLE, mm, 0,
+					ULONG_MAX);
+		mmu_interval_enter(&subscriptions->intervals, &range);
+		mmu_interval_invalidate(&subscriptions->intervals, &range);
+		mmu_interval_leave(&subscriptions->intervals, &range);
+	}
+
+	while ((subscription = mn_claim_next(subscriptions)))
+		mn_release(subscriptions, subscription, mm);
+
+	/* Those that unregister found first: no page is freed before (R6). */
+	wait_event(subscriptions->wq, hlist_empty(&subscriptions->list) &&
+				      hlist_empty(&subscriptions->quiet));
+
+	/* What follows in exit_mmap() concerns the interval half alone. */
+	spin_lock(&subscriptions->lock);
+	mn_listen(subscriptions, subscriptions->listening & MN_TRACK_INTERVALS);
+	spin_unlock(&subscriptions->lock);
+}
+
+/**
+ * mmu_notifier_unregister() - end a subscription and wait for its callbacks
+ * @subscription: a registered subscription that is not shared through
+ *	mmu_notifier_get().
+ * @mm: the mm it was registered with.
+ *
+ * Calls ->release unless exit has done so. When this returns no callback runs
+ * or will run (R6), the reference to the mm is dropped and the subscription
+ * may be freed.
+ *
+ * Waits for the ranges of this mm that are in flight, whole ranges, including
+ * what mm/ does between start and end: never call it under a lock that a
+ * callback, a shrinker, or whoever holds a folio lock may want, nor from
+ * within such a range.
+ *
+ * Context: may sleep, as long as the callbacks of this mm do (R7).
+ */
+void mmu_notifier_unregister(struct mmu_notifier *subscription,
+			     struct mm_struct *mm)
+{
+	struct mmu_notifier_subscriptions *subscriptions =
+		mm->notifier_subscriptions;
+	enum mmu_notifier_state state = MN_UNUSED;
+
+	might_sleep();
+
+	if (subscriptions) {
+		spin_lock(&subscriptions->lock);
+		state = subscription->state;
+		if (state == MN_LIVE)
+			subscription->state = MN_RELEASING;
+		spin_unlock(&subscriptions->lock);
+	}
+	if (WARN_ONCE(state == MN_UNUSED, "%ps: not registered\n",
+		      subscription->ops))
+		return;
+	WARN_ONCE(subscription->users > 1, "%ps: unregistered, but shared\n",
+		  subscription->ops);
+
+	if (state == MN_LIVE)
+		mn_release(subscriptions, subscription, mm);
+	else
+		wait_event(subscriptions->wq,
+			   mn_released(subscriptions, subscription));
+
+	if (mn_listens(subscription->ops)) {
+		mmu_notifier_prime_lockdep();
+		synchronize_srcu_expedited(&subscriptions->srcu);
+	}
+	subscription->state = MN_UNUSED;
+	mmdrop(mm);
+}
+EXPORT_SYMBOL_GPL(mmu_notifier_unregister);
+
+/**
+ * mmu_notifier_put() - give back a reference from mmu_notifier_get()
+ * @subscription: the subscription.
+ *
+ * The last put ends the subscription without calling ->release: the driver
+ * must have dropped all SPTEs before, and make no more. ->free_notifier is
+ * called later, when no callback runs any more. Callbacks may go on until then.
+ *
+ * May be called from ->release, and for a subscription that was made with
+ * mmu_notifier_register() if its ops have free_notifier.
+ *
+ * Context: process context or softirqs off; does not sleep.
+ */
+void mmu_notifier_put(struct mmu_notifier *subscription)
+{
+	struct mmu_notifier_subscriptions *subscriptions =
+		subscription->mm->notifier_subscriptions;
+	bool free = false;
+
+	spin_lock(&subscriptions->lock);
+	if (WARN_ONCE(!subscription->users, "%ps: put too often\n",
+		      subscription->ops) ||
+	    --subscription->users)
+		goto unlock;
+
+	mn_draw_ticket(subscription);
+	if (subscription->state == MN_LIVE)
+		mn_unlink(subscriptions, subscription, MN_RELEASED);
+	/* Else, who is running ->release sees that there are no users left. */
+	free = subscription->state == MN_RELEASED;
+unlock:
+	spin_unlock(&subscriptions->lock);
+	if (free)
+		mn_free_later(subscriptions, subscription);
+}
+EXPORT_SYMBOL_GPL(mmu_notifier_put);
+
+/*
+ * The begin of a subscription
+ */
+
+/* Find or make the object, with a domain if need be. */
+static struct mmu_notifier_subscriptions *mn_prepare(struct mm_struct *mm,
+						     bool domain)
+{
+	struct mmu_notifier_subscriptions *subscriptions =
+		mm->notifier_subscriptions;
+
+	mmap_assert_write_locked(mm);
+
+	if (!subscriptions) {
+		subscriptions = kzalloc(sizeof(*subscriptions),
+					GFP_KERNEL_ACCOUNT);
+		if (!subscriptions)
+			return NULL;
+		INIT_HLIST_HEAD(&subscriptions->list);
+		INIT_HLIST_HEAD(&subscriptions->quiet);
+		spin_lock_init(&subscriptions->lock);
+		init_waitqueue_head(&subscriptions->wq);
+		mmu_interval_init(&subscriptions->intervals);
+		/* Pairs with the address dependency of every hook. */
+		smp_store_release(&mm->notifier_subscriptions, subscriptions);
+	}
+	if (domain && !subscriptions->has_domain) {
+		if (init_srcu_struct(&subscriptions->srcu))
+			return NULL;
+		subscriptions->has_domain = true;
+	}
+	return subscriptions;
+}
+
+/*
+ * Take and drop each lock that a range of this mm may be in flight under. As
+ * mmap_lock is held for writing, no VMA or anon_vma comes or goes meanwhile,
+ * faults under a VMA's lock are kept out once it was passed, and everybody
+ * else who changes a page table holds one of the rmap locks.
+ */
+static int mn_pass_locks(struct mm_struct *mm)
+{
+	struct address_space *last_mapping = NULL;
+	struct anon_vma *last_root = NULL;
+	struct anon_vma_chain *avc;
+	struct vm_area_struct *vma;
+
+	VMA_ITERATOR(vmi, mm, 0);
+
+	for_each_vma(vmi, vma) {
+		if (fatal_signal_pending(current))
+			return -EINTR;
+
+		vma_start_write(vma);
+
+		if (vma->vm_file && vma->vm_file->f_mapping &&
+		    vma->vm_file->f_mapping != last_mapping) {
+			last_mapping = vma->vm_file->f_mapping;
+			i_mmap_lock_write(last_mapping);
+			i_mmap_unlock_write(last_mapping);
+		}
+
+		list_for_each_entry(avc, &vma->anon_vma_chain, same_vma) {
+			if (avc->anon_vma->root == last_root)
+				continue;
+			last_root = avc->anon_vma->root;
+			anon_vma_lock_write(avc->anon_vma);
+			anon_vma_unlock_write(avc->anon_vma);
+		}
+		cond_resched();
+	}
+	return 0;
+}
+
+/*
+ * Wait until every range has ended, or every flush of secondary TLBs, that may
+ * have missed @news, bits that have just been set in listening.
+ */
+static int mn_settle(struct mmu_notifier_subscriptions *subscriptions,
+		     struct mm_struct *mm, unsigned int news)
+{
+	unsigned int settled;
+	int ret;
+
+	news &= MN_TRACKS | MN_SECONDARY_TLBS;
+	if (!news)
+		return 0;
+
+	settled = READ_ONCE(subscriptions->settled);
+	if (settled & MN_TRACK_LIST ||
+	    (news == MN_SECONDARY_TLBS && settled & MN_SECONDARY_TLBS)) {
+		mmu_notifier_prime_lockdep();
+		synchronize_srcu_expedited(&subscriptions->srcu);
+	} else if (settled & MN_TRACK_INTERVALS) {
+		mmu_interval_drain(&subscriptions->intervals);
+	} else {
+		ret = mn_pass_locks(mm);
+		if (ret)
+			return ret;
+	}
+
+	spin_lock(&subscriptions->lock);
+	/* Pairs with the acquire in mmu_interval_notifier_insert(). */
+	smp_store_release(&subscriptions->settled,
+			  subscriptions->settled | news);
+	spin_unlock(&subscriptions->lock);
+	return 0;
+}
+
+/* Have ranges enter the interval half; mmap_lock is held for writing. */
+int mmu_notifier_track_intervals(struct mm_struct *mm)
+{
+	struct mmu_notifier_subscriptions *subscriptions = mn_prepare(mm, false);
+
+	if (!subscriptions)
+		return -ENOMEM;
+	if (READ_ONCE(subscriptions->settled) & MN_TRACK_INTERVALS)
+		return 0;
+
+	spin_lock(&subscriptions->lock);
+	mn_listen(subscriptions, subscriptions->listening | MN_TRACK_INTERVALS);
+	spin_unlock(&subscriptions->lock);
+	return mn_settle(subscriptions, mm, MN_TRACK_INTERVALS);
+}
+
+/**
+ * __mmu_notifier_register() - subscribe to an mm, mmap_lock being held
+ * @subscription: the subscription, its ops set.
+ * @mm: the mm, mmap_lock held for writing, pinned as for
+ *	mmu_notifier_register().
+ *
+ * Context: may sleep; mmap_lock held for writing and no other lock of mm/.
+ *
+ * Return: see mmu_notifier_register().
+ */
+int __mmu_notifier_register(struct mmu_notifier *subscription,
+			    struct mm_struct *mm)
+{
+	struct mmu_notifier_subscriptions *subscriptions;
+	unsigned int listens;
+	int ret;
+
+	mmap_assert_write_locked(mm);
+	if (WARN_ON_ONCE(!subscription || !subscription->ops) ||
+	    WARN_ON_ONCE(atomic_read(&mm->mm_users) <= 0))
+		return -EINVAL;
+
+	listens = mn_listens(subscription->ops);
+	if (WARN_ONCE(listens & MN_SECONDARY_TLBS && listens & MN_TRACK_LIST,
+		      "%ps: flushing along with the CPU excludes ranges\n",
+		      subscription->ops))
+		return -EINVAL;
+
+	subscriptions = mn_prepare(mm, listens);
+	if (!subscriptions)
+		return -ENOMEM;
+
+	/* Dropped when the subscription ends. */
+	mmgrab(mm);
+	subscription->mm = mm;
+	subscription->users = 1;
+
+	spin_lock(&subscriptions->lock);
+	subscription->state = MN_LIVE;
+	subscription->birth = subscriptions->epoch + 1;
+	hlist_add_head_rcu(&subscription->hlist, listens ?
+			   &subscriptions->list : &subscriptions->quiet);
+	mn_listen(subscriptions, subscriptions->listening | listens);
+	smp_store_release(&subscriptions->epoch, subscription->birth); /* (A) */
+	spin_unlock(&subscriptions->lock);
+
+	ret = mn_settle(subscriptions, mm, listens);
+	if (ret)
+		goto err_unlink;
+	return 0;
+
+err_unlink:
+	spin_lock(&subscriptions->lock);
+	mn_unlink(subscriptions, subscription, MN_UNUSED);
+	spin_unlock(&subscriptions->lock);
+	synchronize_srcu_expedited(&subscriptions->srcu);
+	mmdrop(mm);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(__mmu_notifier_register);
+
+/**
+ * mmu_notifier_register() - subscribe to an mm
+ * @subscription: the subscription, its ops set.
+ * @mm: the mm: current->mm, or pinned by mmget() until this returns.
+ *
+ * The first subscription of an mm that wants ranges takes time in proportion
+ * to the number of VMAs; later ones wait for the ranges in flight, and all of
+ * them hold mmap_lock meanwhile. Subscriptions without range and TLB callbacks
+ * wait for nothing. When this returns, every range that was not told to the
+ * subscription has ended.
+ *
+ * To be undone with mmu_notifier_unregister(), also after the process exited.
+ *
+ * Context: may sleep; takes mmap_lock for writing, so no lock of mm/ is held.
+ *
+ * Return: 0, -ENOMEM, -EINTR if a fatal signal is pending, or -EINVAL for ops
+ * that contradict each other or an mm whose last user has gone (R11).
+ */
+int mmu_notifier_register(struct mmu_notifier *subscription,
+			  struct mm_struct *mm)
+{
+	int err;
+
+	mmap_write_lock(mm);
+	err = __mmu_notifier_register(subscription, mm);
+	mmap_write_unlock(mm);
+	return err;
+}
+EXPORT_SYMBOL_GPL(mmu_notifier_register);
+
+/* Find the live subscription with these ops, and take a reference. */
+static struct mmu_notifier *
+mn_find_get(struct mmu_notifier_subscriptions *subscriptions,
+	    const struct mmu_notifier_ops *ops)
+{
+	struct mmu_notifier *subscription;
+
+	spin_lock(&subscriptions->lock);
+	subscription = mn_find_live(mn_listens(ops) ? &subscriptions->list :
+				    &subscriptions->quiet, ops);
+	if (subscription) {
+		if (unlikely(subscription->users == UINT_MAX))
+			subscription = ERR_PTR(-EOVERFLOW);
+		else
+			subscription->users++;
+	}
+	spin_unlock(&subscriptions->lock);
+	return subscription;
+}
+
+/**
+ * mmu_notifier_get_locked() - find or make the subscription with these ops
+ * @ops: the callbacks, which also tell subscriptions apart; alloc_notifier and
+ *	free_notifier are required.
+ * @mm: the mm, mmap_lock held for writing, pinned as for
+ *	mmu_notifier_register().
+ *
+ * Context: may sleep; mmap_lock held for writing and no other lock of mm/.
+ *
+ * Return: the subscription, to be given back with mmu_notifier_put(), or an
+ * ERR_PTR(): -EOVERFLOW after 2^32 - 1 references, what alloc_notifier
+ * answered, or as for mmu_notifier_register().
+ */
+struct mmu_notifier *mmu_notifier_get_locked(const struct mmu_notifier_ops *ops,
+					     struct mm_struct *mm)
+{
+	struct mmu_notifier *subscription = NULL;
+	int err;
+
+	mmap_assert_write_locked(mm);
+
+	if (mm->notifier_subscriptions)
+		subscription = mn_find_get(mm->notifier_subscriptions, ops);
+	if (!subscription) {
+		subscription = ops->alloc_notifier(mm);
+		if (IS_ERR(subscription))
+			return subscription;
+
+		subscription->ops = ops;
+		err = __mmu_notifier_register(subscription, mm);
+		if (err) {
+			ops->free_notifier(subscription);
+			subscription = ERR_PTR(err);
+		}
+	}
+	return subscription;
+}
+EXPORT_SYMBOL_GPL(mmu_notifier_get_locked);
+
+/*
+ * The end of the object
+ */
+
+static void mn_destroy(struct work_struct *work)
+{
+	struct mmu_notifier_subscriptions *subscriptions =
+		container_of(work, struct mmu_notifier_subscriptions, destroy);
+
+	/*
+	 * The callback that ended in this mm's last mmdrop() may not have
+	 * returned to SRCU, which wants its books closed.
+	 */
+	srcu_barrier(&subscriptions->srcu);
+	synchronize_srcu(&subscriptions->srcu);
+	cleanup_srcu_struct(&subscriptions->srcu);
+	kfree(subscriptions);
+}
+
+/* From mmdrop(), which may be called where sleeping is forbidden. */
+void __mmu_notifier_subscriptions_destroy(struct mm_struct *mm)
+{
+	struct mmu_notifier_subscriptions *subscriptions =
+		mm->notifier_subscriptions;
+
+	/* Each subscription holds mm_count. */
+	WARN_ON_ONCE(!hlist_empty(&subscriptions->list));
+
+	mm->notifier_subscriptions = NULL;
+	if (!subscriptions->has_domain) {
+		kfree(subscriptions);
+		return;
+	}
+	INIT_WORK(&subscriptions->destroy, mn_destroy);
+	queue_work(system_unbound_wq, &subscriptions->destroy);
+}

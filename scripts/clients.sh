@@ -1,0 +1,77 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# clients.sh: compile the object files of every in-tree user of MMU notifiers
+# that x86-64 can build, and mm/ once more without MMU notifiers. Results as
+# KTAP in build/results/clients.ktap.
+
+. "$(dirname "$0")/common.sh"
+. "$TOP/scripts/ktap.sh"
+[ "$ARCH" = x86_64 ] || die "the list of clients is for ARCH=x86_64"
+lock_build
+"$TOP/scripts/overlay.sh"
+
+# users DIR...: the objects whose source names the interface
+users()
+{
+	(cd "$STOCK" && grep -rlE --include='*.c' 'mmu_notifier|mmu_interval' "$@" | sort | sed 's/c$/o/')
+}
+
+# compile NAME OBJECT...: one make for all of them, which goes on after an error
+compile()
+{
+	local name=$1
+	shift
+	logged "$name" kmake -k -j"$JOBS" "$@" || true
+}
+
+# compiled NAME OBJECT: what the log of compile NAME says about OBJECT
+compiled()
+{
+	[ -e "$KBUILD/$2" ] || { echo "not built; see $LOGS/$1.log"; return 1; }
+	! grep -F " $2] Error" "$LOGS/$1.log"
+}
+
+# The booted kernel has the driver built in. As a module, modpost has to find
+# every symbol that it uses among those that this kernel exports.
+as_module()
+{
+	local dir=$BUILD/mirror-module
+	mkdir -p "$dir"
+	rsync -rc drivers/misc/mmu_mirror/ "$dir"
+	KBUILD=$BUILD/kbuild-$ARCH
+	kmake M="$dir" CONFIG_MMU_MIRROR=m KBUILD_EXTRA_SYMBOLS="$KBUILD/vmlinux.symvers" modules
+}
+
+ktap_begin "$RESULTS/clients.ktap"
+
+export KBUILD=$BUILD/kbuild-clients
+"$TOP/scripts/config.sh" "$SELFTESTS/configs/clients.config"
+objects=
+for o in $(users arch/x86 drivers fs kernel lib mm virt); do
+	case $o in
+	drivers/iommu/arm/*)	ktap_skip "$o" "arm64 only" ;;
+	drivers/misc/ocxl/*)	ktap_skip "$o" "powerpc only" ;;
+	mm/mmu_notifier.o)	;;
+	# two directories are built from within another one
+	*/amd/amdkfd/*)		objects+=" drivers/gpu/drm/amd/amdgpu/../amdkfd/${o##*/}" ;;
+	virt/kvm/*)		objects+=" arch/x86/kvm/../../../$o" ;;
+	*)			objects+=" $o" ;;
+	esac
+done
+compile clients $objects
+for o in $objects; do
+	ktap_case "$o" compiled clients "$o"
+done
+ktap_case "mmu_mirror as a module" as_module
+
+export KBUILD=$BUILD/kbuild-off
+"$TOP/scripts/config.sh" "$SELFTESTS/configs/off.config"
+ktap_case "off: no option pulls MMU_NOTIFIER in" eval \
+	'! grep CONFIG_MMU_NOTIFIER=y "$KBUILD/.config"'
+off="kernel/fork.o kernel/events/uprobes.o $(users mm | grep -v 'mmu_notifier\|damon\|hmm\|migrate_device')"
+compile clients-off $off
+for o in $off; do
+	ktap_case "off: $o" compiled clients-off "$o"
+done
+ktap_end

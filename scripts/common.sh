@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# Sourced by every script here: where things lie, how work is run and watched.
+
+set -euo pipefail
+
+TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+case $(uname -m) in
+aarch64) : "${ARCH:=arm64}" ;;
+*) : "${ARCH:=x86_64}" ;;
+esac
+: "${BUILD:=$TOP/build}" "${JOBS:=$(nproc)}" "${V:=0}"
+: "${KSRC:=}" "${CROSS_COMPILE:=}"
+: "${STOCK:=$BUILD/stock}"		# pristine source, never built in
+LINUX=$BUILD/linux			# the same with our tree laid over it
+: "${KBUILD:=$BUILD/kbuild-$ARCH}"	# O=; this one is the kernel that is booted
+GUEST=$BUILD/guest-$ARCH		# what goes into its initramfs
+LOGS=$BUILD/logs
+RESULTS=$BUILD/results
+SELFTESTS=tools/testing/selftests/mmu_notifier
+export ARCH BUILD STOCK JOBS V KSRC CROSS_COMPILE
+mkdir -p "$LOGS" "$RESULTS"
+
+# The same objects whoever builds them and wherever: ccache finds them again.
+export CCACHE_BASEDIR=$BUILD CCACHE_NOHASHDIR=1
+export KBUILD_BUILD_TIMESTAMP=2026-01-01 KBUILD_BUILD_USER=mnt KBUILD_BUILD_HOST=mnt
+unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
+
+die()
+{
+	echo "error: $*" >&2
+	exit 1
+}
+
+say()
+{
+	echo "== $*"
+}
+
+# One writer at a time in $BUILD; child scripts inherit the lock.
+lock_build()
+{
+	[ -z "${BUILD_LOCKED:-}" ] || return 0
+	exec 9>"$BUILD/.lock"
+	flock -n 9 || { say "waiting for another build in $BUILD"; flock 9; }
+	export BUILD_LOCKED=1
+}
+
+kmake()
+{
+	make -C "$LINUX" O="$KBUILD" ARCH="$ARCH" CROSS_COMPILE="$CROSS_COMPILE" \
+		CC="ccache ${CROSS_COMPILE}gcc" V="$V" "$@"
+}
+
+minutes()
+{
+	printf '%d:%02d' $(($1 / 60)) $(($1 % 60))
+}
+
+# logged NAME COMMAND...: run COMMAND with its output in a log. What takes
+# longer than five seconds says how far it is: lines logged against those of
+# the last good run of that name (before the first: scripts/expected-lines),
+# the time taken and left, and the last line.
+logged()
+{
+	local name=$1 log=$LOGS/$1.log known=$LOGS/.$1.lines
+	local pid status=0 total now lines every=15 begin=$SECONDS next=5
+	shift
+	if [ "$V" = 1 ]; then
+		echo "+ $*"
+		"$@" 2>&1 </dev/null | tee "$log" || status=$?
+	else
+		total=$(cat "$known" 2>/dev/null ||
+			sed -n "s/^$name //p" "$TOP/scripts/expected-lines")
+		"$@" >"$log" 2>&1 </dev/null &
+		pid=$!
+		# shellcheck disable=SC2064
+		trap "kill $pid 2>/dev/null; exit 130" INT TERM
+		[ ! -t 1 ] || every=1
+		while kill -0 "$pid" 2>/dev/null; do
+			sleep 0.2
+			now=$((SECONDS - begin))
+			[ "$now" -ge "$next" ] || continue
+			next=$((now + every))
+			lines=$(wc -l <"$log")
+			progress "$name: $(how_far "$lines" "${total:-0}" "$now"): $(tail -n 1 "$log")"
+		done
+		wait "$pid" || status=$?
+		trap - INT TERM
+		[ "$every" != 1 ] || [ "$next" = 5 ] || printf '\r\033[K'
+	fi
+	if [ "$status" -ne 0 ]; then
+		{
+			echo "error: $name failed (status $status); the last lines of $log:"
+			tail -n 20 "$log"
+		} >&2
+		return "$status"
+	fi
+	now=$((SECONDS - begin))
+	[ "$now" -lt 20 ] || wc -l <"$log" >"$known"	# a short run is no measure
+	[ "$now" -lt 5 ] || say "$name: done in $(minutes "$now")"
+}
+
+# how_far LINES TOTAL SECONDS: without a total that makes sense, no prediction
+how_far()
+{
+	if [ "$1" -gt 0 ] && [ "$2" -gt "$1" ]; then
+		echo "$(($1 * 100 / $2)) %, $(minutes "$3"), about $(minutes $(($3 * ($2 - $1) / $1))) left"
+	else
+		echo "$(minutes "$3")"
+	fi
+}
+
+progress()
+{
+	local text="   $*"
+	if [ -t 1 ]; then
+		printf '\r\033[K%s' "${text:0:$(($(tput cols 2>/dev/null || echo 80) - 1))}"
+	else
+		echo "${text:0:100}"
+	fi
+}
+
+# our_files PATH...: the files of our tree there, without what editors and
+# compilers leave behind
+our_files()
+{
+	find "$@" -type f ! -name '*~' ! -name '*.o' ! -name '*.orig' ! -name '*.rej' ! -name '.*.swp'
+}

@@ -1,0 +1,31 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# guest-tests.sh kunit|kselftest: boot the kernel with that suite; its KTAP goes
+# to build/results. Whether each case passed is for the reader of the KTAP to
+# say; fails if the guest did not come to its end or complained.
+# TIMEOUT limits the whole boot, TEST_TIMEOUT each program.
+
+. "$(dirname "$0")/common.sh"
+
+suite=$1
+job=$GUEST/$suite.job
+case $suite in
+kunit)
+	echo true >"$job"
+	TIMEOUT=${TIMEOUT:-300} APPEND=kunit.enable=1 logged kunit \
+		"$TOP/scripts/qemu.sh" kunit "$job" "$GUEST/kunit.out" || status=$?
+	cp "$LOGS/console-kunit.log" "$RESULTS/kunit.ktap"
+	;;
+kselftest)
+	programs=$(make -s -C "$LINUX/$SELFTESTS" COLLECTION= emit_tests | tr -d :)
+	{
+		echo "timeout=${TEST_TIMEOUT:-$(sed -n 's/^timeout=//p' "$TOP/$SELFTESTS/settings")}"
+		echo "tests='$(echo $programs) hmm-tests'"
+		cat "$TOP/scripts/guest-ktap"
+	} >"$job"
+	TIMEOUT=${TIMEOUT:-1800} APPEND=kunit.enable=0 logged kselftest \
+		"$TOP/scripts/qemu.sh" kselftest "$job" "$RESULTS/kselftest.ktap" || status=$?
+	;;
+esac
+exit "${status:-0}"

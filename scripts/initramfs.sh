@@ -1,0 +1,42 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# initramfs.sh: build the guest's programs, statically, and pack them with
+# busybox into the image that every guest boots from.
+
+. "$(dirname "$0")/common.sh"
+lock_build
+
+programs=$GUEST/programs
+mkdir -p "$programs/mm"
+
+# The headers change with the source only: none of ours is among them.
+if [ "$STOCK.source" -nt "$KBUILD/usr/include/linux/mman.h" ]; then
+	logged headers kmake headers
+	touch "$KBUILD/usr/include/linux/mman.h"
+fi
+
+selftest()
+{
+	local dir=$1 output=$2
+	shift 2
+	make -C "$LINUX/tools/testing/selftests/$dir" OUTPUT="$output" V="$V" -j"$JOBS" \
+		CC="ccache ${CROSS_COMPILE}gcc" \
+		KHDR_INCLUDES="-isystem $KBUILD/usr/include" USERLDFLAGS=-static "$@"
+}
+
+logged selftests selftest mmu_notifier "$programs" ${DRAFT:+-k} || [ -n "${DRAFT:-}" ]
+logged hmm-tests selftest mm "$programs/mm" "$programs/mm/hmm-tests"
+
+list=$GUEST/list
+{
+	echo "dir /dev 755 0 0"
+	echo "nod /dev/console 600 0 0 c 5 1"
+	for d in bin proc sys tmp; do
+		echo "dir /$d 755 0 0"
+	done
+	echo "file /bin/busybox ${BUSYBOX:-/bin/busybox} 755 0 0"
+	echo "file /init $TOP/scripts/guest-init 755 0 0"
+	find "$programs" -type f -perm -u=x | sort | sed 's,\(.*\)/\(.*\),file /bin/\2 & 755 0 0,'
+} >"$list"
+"$KBUILD/usr/gen_init_cpio" "$list" >"$GUEST/initramfs.cpio"

@@ -1,0 +1,71 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# qemu.sh NAME JOB OUTPUT: boot the kernel and run JOB, a shell script, in the
+# guest. What JOB prints goes to stdout and to the file OUTPUT, the console to
+# build/logs/console-NAME.log. Fails if the job does, if it does not end within
+# TIMEOUT seconds, or if the kernel complained on the console.
+#
+# APPEND adds words to the kernel command line, SMP and MEM size the guest,
+# INTERACTIVE=1 connects the job to the terminal.
+
+. "$(dirname "$0")/common.sh"
+
+name=$1 job=$2 output=$3
+: "${TIMEOUT:=300}" "${SMP:=2}" "${MEM:=2G}" "${APPEND:=}" "${INTERACTIVE:=0}"
+console=$LOGS/console-$name.log
+
+case $ARCH in
+x86_64)
+	qemu=(qemu-system-x86_64 -machine pc)
+	append="console=ttyS0 numa=fake=2 tsc_early_khz=2600000 tsc=reliable"
+	;;
+arm64)
+	qemu=(qemu-system-aarch64 -machine virt)
+	append="console=ttyAMA0 numa=fake=2"
+	;;
+esac
+append+=" transparent_hugepage=madvise hung_task_panic=1 watchdog_thresh=60"
+append+=" rcupdate.rcu_cpu_stall_timeout=100 panic=-1 $APPEND"
+
+qemu+=(-accel tcg,thread=multi -cpu max -smp "$SMP" -m "$MEM" -nodefaults -display none -no-reboot
+	-kernel "$KBUILD/image" -initrd "$GUEST/initramfs.cpio" -append "$append"
+	-fw_cfg "name=opt/mnt/job,file=$job"
+	-serial "file:$console"
+	-serial chardev:job)
+
+if [ "$INTERACTIVE" = 1 ]; then
+	qemu+=(-chardev "stdio,id=job,signal=off,logfile=$output")
+	status=0
+	"${qemu[@]}" || status=$?
+else
+	qemu+=(-chardev "stdio,id=job,logfile=$output")
+	status=0
+	timeout "$TIMEOUT" "${qemu[@]}" </dev/null || status=$?
+fi
+
+# What the console must not hold; the rest of what a kernel says is no verdict.
+splat='BUG:|WARNING:|Oops|Kernel panic|general protection|Call Trace:|detected stall|self-detected|blocked for more than|UBSAN:|Bad page'
+ended=$(sed -n 's/.*guest: job ended with status \([0-9]*\).*/\1/p' "$console")
+
+if [ "$status" = 124 ]; then
+	why="not finished after $TIMEOUT seconds"
+elif grep -qE "$splat" "$console"; then
+	why="the kernel complained: $(grep -m1 -E "$splat" "$console")"
+elif [ -z "$ended" ]; then
+	why="the guest stopped before its job ended (QEMU status $status)"
+elif [ "$ended" != 0 ]; then
+	why="the job ended with status $ended"
+else
+	exit 0
+fi
+{
+	echo "error: $name: $why"
+	if [ -n "$ended" ]; then
+		echo "the console is in $console"
+	else
+		echo "the last lines of $console:"
+		tail -n 20 "$console"
+	fi
+} >&2
+[ "${ended:-0}" = 0 ] && exit 1 || exit "$ended"

@@ -1,0 +1,40 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# test.sh: everything that has to hold. Each suite leaves KTAP in build/results;
+# kunit.py parses and counts it.
+
+. "$(dirname "$0")/common.sh"
+. "$TOP/scripts/ktap.sh"
+
+rm -f "$RESULTS"/*.ktap
+status=0
+
+"$TOP/scripts/build.sh"
+"$TOP/scripts/initramfs.sh"
+
+say "lint"
+"$TOP/scripts/lint.sh" || status=1
+say "clients"
+"$TOP/scripts/clients.sh" || status=1
+
+say "KUnit"
+"$TOP/scripts/guest-tests.sh" kunit || status=1
+say "kselftest"
+"$TOP/scripts/guest-tests.sh" kselftest || status=1
+
+passed=0 failed=0 skipped=0
+for suite in lint clients kunit kselftest; do
+	count_ktap "$suite"
+	[ "$counted_passed" -gt 0 ] || counted_failed=$((counted_failed + 1))	# ran no test
+	passed=$((passed + counted_passed))
+	failed=$((failed + counted_failed))
+	skipped=$((skipped + counted_skipped))
+	grep -a '^ *not ok\|# SKIP' "$RESULTS/$suite.ktap" | sed "s/^ */$suite: /" || true
+done
+
+# A guest that complained or stopped early fails even where every case passed.
+[ "$status" = 0 ] || [ "$failed" -gt 0 ] || failed=1
+[ "$failed" = 0 ] || status=1
+echo "$passed passed, $failed failed, $skipped skipped"
+exit "$status"

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * /dev/mmu_mirror from user space.
+ *
+ * A struct mirror is one open device. Each command has two forms:
+ * mirror_try_xxx() returns 0 or a negative errno and is for tests of errors;
+ * mirror_xxx() is for everybody else and does not return when it fails: it
+ * hands one line of text to mirror_die_hook(), or, without one, prints it and
+ * exits.
+ *
+ * A struct mirror is never written after it was opened, so that threads may
+ * share one.
+ */
+#ifndef _SELFTESTS_MIRROR_LIB_H
+#define _SELFTESTS_MIRROR_LIB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../../../../drivers/misc/mmu_mirror/mmu_mirror_uapi.h"
+
+/* enum mmu_notifier_event, the index of mmu_mirror_counters.events[] */
+enum mirror_event {
+	EV_UNMAP,
+	EV_CLEAR,
+	EV_PROTECTION_VMA,
+	EV_PROTECTION_PAGE,
+	EV_SOFT_DIRTY,
+	EV_RELEASE,
+	EV_MIGRATE,
+	EV_EXCLUSIVE,
+};
+
+struct mirror {
+	int fd;
+};
+
+extern const char * const mirror_personalities[];
+#define MIRROR_NR_PERSONALITIES	2
+
+extern void (*mirror_die_hook)(const char *text);
+void mirror_die(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
+
+int mirror_try_open(struct mirror *m);
+int mirror_try_attach(struct mirror *m, unsigned int personality,
+		      const void *start, size_t length);
+int mirror_try_window(struct mirror *m, const void *start, size_t length);
+int mirror_try_read(struct mirror *m, const void *addr, void *buf, size_t length,
+		    unsigned int flags);
+int mirror_try_write(struct mirror *m, const void *addr, const void *buf,
+		     size_t length, unsigned int flags);
+int mirror_try_access(struct mirror *m, unsigned long cmd,
+		      struct mmu_mirror_access *access);
+int mirror_try_add(struct mirror *m, const void *addr, uint64_t value,
+		   uint64_t *old, unsigned int flags);
+int mirror_try_counters(struct mirror *m, struct mmu_mirror_counters *c,
+			unsigned int flags);
+int mirror_try_check(struct mirror *m, const void *start, size_t length,
+		     struct mmu_mirror_check *check);
+int mirror_try_inject(struct mirror *m, struct mmu_mirror_inject *inject);
+int mirror_try_engine(struct mirror *m, unsigned int flags, const void *start,
+		      size_t length, uint64_t *done);
+int mirror_try_detach(struct mirror *m, uint64_t *wait_us);
+
+void mirror_open(struct mirror *m);
+void mirror_close(struct mirror *m);
+void mirror_attach(struct mirror *m, unsigned int personality,
+		   const void *start, size_t length);
+void mirror_read(struct mirror *m, const void *addr, void *buf, size_t length);
+void mirror_write(struct mirror *m, const void *addr, const void *buf, size_t length);
+void mirror_counters(struct mirror *m, struct mmu_mirror_counters *c);
+void mirror_check(struct mirror *m, const void *start, size_t length,
+		  struct mmu_mirror_check *check);
+void mirror_delay(struct mirror *m, unsigned int start_us, unsigned int end_us);
+void mirror_refuse(struct mirror *m, unsigned int times);
+void mirror_engine_start(struct mirror *m, unsigned int flags, const void *start,
+			 size_t length);
+uint64_t mirror_engine_stop(struct mirror *m);
+uint64_t mirror_detach(struct mirror *m);
+
+#endif /* _SELFTESTS_MIRROR_LIB_H */

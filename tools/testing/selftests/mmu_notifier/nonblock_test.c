@@ -1,0 +1,440 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Starts that must not sleep, and registration while a range is in flight.
+ *
+ * The OOM reaper, and process_mrelease(), which does the same on request, take
+ * the memory of a dying process away and cannot wait: a subscriber may refuse.
+ * A refused range leaves no trace (R5): who had been told already is told of
+ * the end, who refused is not, and neither a device fault nor a removal waits
+ * for that range ever after. Linux 6.12 forgets to undo the interval half when
+ * a list subscriber refuses; they hang.
+ *
+ * The *victim* has three devices: one refuses, one holds the process alive (a
+ * thread of its sleeps in that device's callback, in madvise(), of a range that
+ * touches no device), one is a witness that agrees to everything. They are
+ * opened by the test, which looks at them when the victim is as good as dead.
+ * Whatever may hang is done by a process of its own, and given some time.
+ *
+ * Late registration: a subscription that begins while a range is between its
+ * start and the change of the page table has not been told of it. It must not
+ * be possible to use it before that range has ended (R1).
+ */
+#include "../kselftest_harness.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include "mirror_lib.h"
+#include "sysmm.h"
+
+#define NR		16
+#define REFUSALS	3
+#define HOLD_US		3000000
+#define HOLD_OOM_US	6000000
+#define GRACE_MS	20000
+#define LATE_US		300000
+
+#ifndef SYS_process_mrelease
+#define SYS_process_mrelease	448
+#endif
+
+/* Poll until @condition holds or @ms have passed; is it true in the end? */
+#define within_ms(ms, condition) ({ \
+	unsigned int __left = (ms); \
+	while (!(condition) && __left) { \
+		sleep_ms(1); \
+		__left--; \
+	} \
+	(condition); \
+})
+
+static struct mmu_mirror_counters counters_of(struct mirror *m)
+{
+	struct mmu_mirror_counters c;
+
+	mirror_counters(m, &c);
+	return c;
+}
+
+FIXTURE(nonblock) {
+	struct mirror list;
+	struct mirror interval;
+	struct mirror witness;
+	struct mirror *refuser;
+	char *window;
+	char *apart;
+	pid_t victim;
+	bool *ready;
+};
+
+FIXTURE_VARIANT(nonblock) {
+	bool interval_refuses;
+};
+
+FIXTURE_VARIANT_ADD(nonblock, list_refuses) {
+	.interval_refuses = false,
+};
+
+FIXTURE_VARIANT_ADD(nonblock, interval_refuses) {
+	.interval_refuses = true,
+};
+
+FIXTURE_SETUP(nonblock)
+{
+	int err = mirror_try_open(&self->list);
+
+	if (err == -ENOENT)
+		SKIP(return, "no " MMU_MIRROR_PATH);
+	ASSERT_EQ(err, 0);
+	sysmm_init();
+	mirror_open(&self->interval);
+	mirror_open(&self->witness);
+	self->refuser = variant->interval_refuses ? &self->interval : &self->list;
+	self->window = mmap(NULL, (NR + 1) * page_size, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(self->window, MAP_FAILED);
+	self->apart = self->window + NR * page_size;
+	self->ready = mmap(NULL, page_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+			   -1, 0);
+	ASSERT_NE(self->ready, MAP_FAILED);
+}
+
+FIXTURE_TEARDOWN(nonblock)
+{
+	mirror_close(&self->witness);
+	mirror_close(&self->interval);
+	mirror_close(&self->list);
+}
+
+struct in_thread {
+	char *addr;
+	size_t length;
+	uint64_t began;
+	bool go;
+};
+
+static void *drop(void *arg)
+{
+	struct in_thread *t = arg;
+
+	while (!__atomic_load_n(&t->go, __ATOMIC_ACQUIRE))
+		;
+	__atomic_store_n(&t->began, now_us(), __ATOMIC_RELEASE);
+	madvise(t->addr, t->length, MADV_DONTNEED);
+	return NULL;
+}
+
+/* Never returns. */
+static void be_victim(FIXTURE_DATA(nonblock) *self, unsigned int hold_us, bool eat)
+{
+	struct mmu_mirror_inject hold = { .start_delay_us = hold_us };
+	struct mmu_mirror_inject refuse = { .refuse = REFUSALS };
+	size_t length = NR * page_size, eaten = 0;
+	static char buf[1 << 20];
+	struct in_thread t = { .addr = self->apart, .length = page_size };
+	pthread_t thread;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (pthread_create(&thread, NULL, drop, &t))
+		_exit(1);
+	memset(self->window, 1, length + page_size);
+	mirror_attach(&self->list, MMU_MIRROR_SHADOW, self->window, length);
+	mirror_attach(&self->interval, MMU_MIRROR_SVM, self->window, length);
+	mirror_attach(&self->witness, MMU_MIRROR_SHADOW, self->window, length);
+	mirror_read(&self->list, self->window, buf, length);
+	mirror_read(&self->interval, self->window, buf, length);
+	mirror_read(&self->witness, self->window, buf, length);
+	mirror_engine_start(&self->interval, MMU_MIRROR_ENGINE_READ, NULL, 0);
+
+	/* The list, which is told of all of the memory, makes the thread sleep. */
+	if (self->refuser == &self->list)
+		hold.refuse = REFUSALS;
+	else if (mirror_try_inject(&self->interval, &refuse))
+		_exit(1);
+	if (mirror_try_inject(&self->list, &hold))
+		_exit(1);
+	__atomic_store_n(&t.go, true, __ATOMIC_RELEASE);
+	if (!within_ms(GRACE_MS, counters_of(&self->list).start > counters_of(&self->list).end))
+		_exit(1);
+	*self->ready = true;
+	while (eat) {
+		/* until the cgroup is full */
+		char *p = mmap(NULL, sizeof(buf), PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		if (p == MAP_FAILED || eaten++ > 256)
+			break;
+		memset(p, 1, sizeof(buf));
+	}
+	for (;;)
+		pause();
+}
+
+/* What has to hold once ranges were refused, while the victim still lives. */
+static void nothing_hangs(struct __test_metadata *_metadata, FIXTURE_DATA(nonblock) *self)
+{
+	struct mmu_mirror_counters before = counters_of(&self->interval), c;
+	uint64_t began;
+	pid_t remover;
+	int status;
+
+	/* a reader: the engine's faults are answered, be it by an error */
+	EXPECT_TRUE(within_ms(GRACE_MS, (c = counters_of(&self->interval),
+					 c.engine_faults > before.engine_faults))) {
+		TH_LOG("a reader waits for a refused range");
+	}
+
+	/* a remover */
+	began = now_us();
+	remover = fork();
+	ASSERT_GE(remover, 0);
+	if (!remover)
+		_exit(mirror_try_detach(&self->interval, NULL) != 0);
+	EXPECT_TRUE(within_ms(GRACE_MS, waitpid(remover, &status, WNOHANG) == remover)) {
+		TH_LOG("a removal waits for a refused range");
+		kill(remover, SIGKILL);
+		return;
+	}
+	TH_LOG("removed after %llu us", (unsigned long long)(now_us() - began));
+	EXPECT_EQ(status, 0);
+}
+
+/* And when it is gone */
+static void is_balanced(struct __test_metadata *_metadata, FIXTURE_DATA(nonblock) *self)
+{
+	struct mmu_mirror_counters c;
+	int status;
+
+	EXPECT_TRUE(within_ms(GRACE_MS, waitpid(self->victim, &status, WNOHANG) == self->victim));
+	EXPECT_TRUE(within_ms(GRACE_MS, counters_of(&self->witness).release == 1));
+
+	c = counters_of(&self->witness);
+	EXPECT_GT(c.nonblock, 0u);
+	EXPECT_EQ(c.refused, 0u);
+	EXPECT_EQ(c.start, c.end);
+	EXPECT_EQ(c.in_flight, 0u);
+	EXPECT_EQ(c.unbalanced, 0u);
+	EXPECT_EQ(c.mapped, 0u);
+
+	c = counters_of(&self->list);
+	EXPECT_EQ(c.start, c.end + c.refused);
+	EXPECT_EQ(c.in_flight, 0u);
+	EXPECT_EQ(c.unbalanced, 0u);
+	EXPECT_EQ(c.release, 1u);
+	EXPECT_EQ(c.mapped, 0u);
+
+	c = counters_of(&self->interval);
+	EXPECT_EQ(c.unbalanced, 0u);
+	EXPECT_EQ(c.mapped, 0u);
+	EXPECT_EQ(counters_of(self->refuser).refused, REFUSALS);
+}
+
+/* On request */
+TEST_F_TIMEOUT(nonblock, process_mrelease, 90)
+{
+	int fd, err = 0, again = 0;
+	uint64_t deadline;
+
+	self->victim = fork();
+	ASSERT_GE(self->victim, 0);
+	if (!self->victim)
+		be_victim(self, HOLD_US, false);
+	ASSERT_TRUE(within_ms(GRACE_MS, *(volatile bool *)self->ready));
+	fd = syscall(SYS_pidfd_open, self->victim, 0);
+	ASSERT_GE(fd, 0);
+	ASSERT_EQ(kill(self->victim, SIGKILL), 0);
+
+	/* the refusals come first, then there are none left */
+	deadline = now_us() + HOLD_US / 2;
+	do {
+		err = syscall(SYS_process_mrelease, fd, 0) ? -errno : 0;
+		again += err == -EAGAIN;
+	} while (err == -EAGAIN && now_us() < deadline);
+	EXPECT_EQ(err, 0);
+	EXPECT_GT(again, 0);
+	close(fd);
+	EXPECT_GT(counters_of(&self->interval).nonblock, 0u);
+	EXPECT_EQ(counters_of(self->refuser).refused, REFUSALS);
+
+	nothing_hangs(_metadata, self);
+	is_balanced(_metadata, self);
+}
+
+/* By the OOM reaper: it comes two seconds after the OOM killer. */
+TEST_F_TIMEOUT(nonblock, oom_reaper, 120)
+{
+	char name[32], line[8192], printk[64] = "";
+	bool reaped = false;
+	int log;
+
+	if (need_cgroup())
+		SKIP(return, "%s", need_cgroup());
+	snprintf(name, sizeof(name), "mmu_mirror.%d", getpid());
+	log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	ASSERT_GE(log, 0);
+	lseek(log, 0, SEEK_END);
+
+	/* what the OOM killer has to say looks alarming on the console */
+	file_read("/proc/sys/kernel/printk", printk, sizeof(printk));
+	file_write("/proc/sys/kernel/printk", "1");
+
+	self->victim = fork();
+	ASSERT_GE(self->victim, 0);
+	if (!self->victim) {
+		if (cgroup_enter(name) || cgroup_set(name, "memory.max", "24M"))
+			_exit(1);
+		cgroup_set(name, "memory.swap.max", "0");
+		be_victim(self, HOLD_OOM_US, true);
+	}
+	EXPECT_TRUE(within_ms(GRACE_MS, *(volatile bool *)self->ready));
+	EXPECT_TRUE(within_ms(GRACE_MS, counters_of(&self->witness).nonblock > 0)) {
+		TH_LOG("the OOM reaper did not come");
+	}
+	EXPECT_TRUE(within_ms(2000, counters_of(self->refuser).refused == REFUSALS));
+	nothing_hangs(_metadata, self);
+	is_balanced(_metadata, self);
+	if (printk[0])
+		file_write("/proc/sys/kernel/printk", "%s", printk);
+
+	while (read(log, line, sizeof(line)) > 0)
+		reaped |= !!strstr(line, "oom_reaper");
+	EXPECT_TRUE(reaped) {
+		TH_LOG("the log does not mention the OOM reaper");
+	}
+	close(log);
+	cgroup_leave(name);
+}
+
+FIXTURE(late) {
+	struct mirror early;
+	struct mirror late;
+	char *window;
+	size_t length;
+};
+
+FIXTURE_VARIANT(late) {
+	unsigned int personality;
+};
+
+FIXTURE_VARIANT_ADD(late, shadow) {
+	.personality = MMU_MIRROR_SHADOW,
+};
+
+FIXTURE_VARIANT_ADD(late, svm) {
+	.personality = MMU_MIRROR_SVM,
+};
+
+FIXTURE_SETUP(late)
+{
+	int err = mirror_try_open(&self->early);
+
+	if (err == -ENOENT)
+		SKIP(return, "no " MMU_MIRROR_PATH);
+	ASSERT_EQ(err, 0);
+	sysmm_init();
+	mirror_open(&self->late);
+	self->length = NR * page_size;
+	self->window = mmap(NULL, self->length, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(self->window, MAP_FAILED);
+	memset(self->window, 1, self->length);
+	mirror_attach(&self->early, MMU_MIRROR_SHADOW, self->window, self->length);
+}
+
+FIXTURE_TEARDOWN(late)
+{
+	mirror_close(&self->late);
+	mirror_close(&self->early);
+}
+
+/* A range is held before the page table changes; a device registers and faults. */
+TEST_F(late, dontneed)
+{
+	struct in_thread t = { .addr = self->window, .length = self->length };
+	struct mmu_mirror_check check;
+	uint64_t attached, word;
+	pthread_t thread;
+	size_t i;
+
+	ASSERT_EQ(pthread_create(&thread, NULL, drop, &t), 0);
+	sleep_ms(10);
+	mirror_delay(&self->early, LATE_US, 0);
+	__atomic_store_n(&t.go, true, __ATOMIC_RELEASE);
+	ASSERT_TRUE(within_ms(GRACE_MS,
+			      counters_of(&self->early).start > counters_of(&self->early).end));
+
+	mirror_attach(&self->late, variant->personality, self->window, self->length);
+	attached = now_us();
+	for (i = 0; i < NR; i++)
+		mirror_read(&self->late, self->window + i * page_size, &word, sizeof(word));
+	mirror_delay(&self->early, 0, 0);
+	pthread_join(thread, NULL);
+
+	if (variant->personality == MMU_MIRROR_SHADOW)
+		EXPECT_GE(attached, t.began + LATE_US);
+	for (i = 0; i < NR; i++) {
+		if (mirror_try_read(&self->late, self->window + i * page_size, &word,
+				    sizeof(word), MMU_MIRROR_NOFAULT))
+			continue;
+		EXPECT_EQ(word, 0u) TH_LOG("page %zu is stale", i);
+	}
+	EXPECT_EQ(mirror_try_check(&self->late, NULL, 0, &check), 0);
+	EXPECT_EQ(check.stale, 0u);
+	EXPECT_EQ(*(volatile uint64_t *)self->window, 0u);
+}
+
+/* The same through the reverse map: no lock of the address space is held. */
+TEST_F(late, migration)
+{
+	struct mmu_mirror_check check;
+	uint64_t *word = (uint64_t *)self->window, seen, before = *word;
+	int node, status;
+	pid_t mover;
+	size_t i;
+
+	if (need_nodes()) {
+		if (getenv("MMU_MIRROR_LENIENT"))
+			SKIP(return, "%s", need_nodes());
+		ASSERT_EQ(need_nodes(), NULL);
+	}
+	node = !page_node(self->window);
+	ASSERT_EQ(pages_move(0, self->window, NR, !node), NR);
+
+	/* fork is an invalidation, and so is the child's end of sharing */
+	mover = fork();
+	ASSERT_GE(mover, 0);
+	if (!mover) {
+		munmap(self->window, self->length);
+		raise(SIGSTOP);
+		_exit(pages_move(getppid(), self->window, 1, node) != 1);
+	}
+	ASSERT_EQ(waitpid(mover, &status, WUNTRACED), mover);
+	ASSERT_TRUE(WIFSTOPPED(status));
+	memset(self->window, 1, self->length);
+	ASSERT_TRUE(within_ms(GRACE_MS,
+			      counters_of(&self->early).start == counters_of(&self->early).end));
+	mirror_delay(&self->early, LATE_US, 0);
+	kill(mover, SIGCONT);
+	ASSERT_TRUE(within_ms(GRACE_MS,
+			      counters_of(&self->early).start > counters_of(&self->early).end));
+
+	mirror_attach(&self->late, variant->personality, self->window, self->length);
+	for (i = 0; i < 100; i++)
+		ASSERT_EQ(mirror_try_add(&self->late, word, 1, &seen, 0), 0);
+	mirror_delay(&self->early, 0, 0);
+	ASSERT_EQ(waitpid(mover, &status, 0), mover);
+	EXPECT_EQ(status, 0);
+	EXPECT_EQ(page_node(self->window), node);
+
+	EXPECT_EQ(*(volatile uint64_t *)word, before + 100);
+	ASSERT_EQ(mirror_try_add(&self->late, word, 1, &seen, 0), 0);
+	EXPECT_EQ(seen, before + 100);
+	EXPECT_EQ(mirror_try_check(&self->late, NULL, 0, &check), 0);
+	EXPECT_EQ(check.stale, 0u);
+}
+
+TEST_HARNESS_MAIN

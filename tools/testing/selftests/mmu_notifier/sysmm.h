@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the rest of the kernel says about memory, and how to make it act:
+ * page tables and page flags (/proc), swap, cgroup, KSM, NUMA, huge pages.
+ *
+ * The tests ask here whether what they did really took place, for a scenario
+ * that silently did nothing proves nothing. The need_xxx() functions set up
+ * what the machine does not offer by itself and return NULL, or the reason why
+ * they could not.
+ */
+#ifndef _SELFTESTS_SYSMM_H
+#define _SELFTESTS_SYSMM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Bits of /proc/kpageflags, Documentation/admin-guide/mm/pagemap.rst */
+#define KPF_DIRTY_BIT		4
+#define KPF_SWAPCACHE_BIT	13
+#define KPF_HUGETLB_BIT		17
+#define KPF_THP_BIT		22
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE		25
+#endif
+
+extern size_t page_size, huge_size;
+void sysmm_init(void);
+
+uint64_t now_us(void);
+void sleep_ms(unsigned int ms);
+
+int file_write(const char *path, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+int file_read(const char *path, char *buf, size_t size);
+int64_t file_number(const char *path);
+
+/* One page, by address in the calling process */
+bool page_present(const void *addr);
+bool page_swapped(const void *addr);
+uint64_t page_pfn(const void *addr);
+bool page_flag(const void *addr, unsigned int bit);
+bool page_incore(const void *addr);
+int page_node(const void *addr);
+
+/* Many pages: how many of them are so */
+size_t pages_present(const void *addr, size_t nr);
+size_t pages_swapped(const void *addr, size_t nr);
+size_t pages_incore(const void *addr, size_t nr);
+size_t pages_flagged(const void *addr, size_t nr, unsigned int bit);
+size_t pages_on_node(const void *addr, size_t nr, int node);
+void pages_pfns(const void *addr, size_t nr, uint64_t *pfns);
+size_t pages_elsewhere(const void *addr, size_t nr, const uint64_t *pfns);
+size_t pages_same(const void *addr, size_t nr);
+
+size_t huge_mapped(const void *addr);
+void lru_drain(void);
+size_t evict(void *addr, size_t nr);
+size_t discard_free(void *addr, size_t nr);
+long pages_move(pid_t pid, void *addr, size_t nr, int node);
+int pages_bind(void *addr, size_t nr, int node);
+
+const char *need_swap(void);
+const char *need_nodes(void);
+const char *need_ksm(void);
+const char *need_hugetlb(unsigned int pages);
+const char *need_debugfs(void);
+const char *need_cgroup(void);
+
+/* A cgroup of the caller's own; need_cgroup() first */
+int cgroup_enter(const char *name);
+int cgroup_set(const char *name, const char *file, const char *value);
+int64_t cgroup_get(const char *name, const char *file);
+void cgroup_leave(const char *name);
+
+void ksm_run(void);
+void ksm_stop(void);
+
+#endif /* _SELFTESTS_SYSMM_H */

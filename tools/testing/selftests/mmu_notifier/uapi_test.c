@@ -1,0 +1,625 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What /dev/mmu_mirror answers to arguments: sizes, flags, addresses, the
+ * wrong process, the wrong time. One table says for each command what it needs;
+ * the rest of the tests are about single commands.
+ */
+#include "../kselftest_harness.h"
+
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+
+#include "mirror_lib.h"
+#include "sysmm.h"
+
+#define NR	8
+
+/* Room for any argument, and for a longer one of a later version */
+union argument {
+	uint32_t size;
+	struct {
+		uint32_t size;
+		uint32_t flags;
+	} head;
+	struct mmu_mirror_attach attach;
+	struct mmu_mirror_window window;
+	struct mmu_mirror_access access;
+	struct mmu_mirror_add add;
+	struct mmu_mirror_counters counters;
+	struct mmu_mirror_check check;
+	struct mmu_mirror_inject inject;
+	struct mmu_mirror_engine engine;
+	struct mmu_mirror_detach detach;
+	unsigned char bytes[256];
+};
+
+/**
+ * struct command - what is to be expected of one
+ * @name: its name.
+ * @cmd: its number.
+ * @size: size of its argument, in this, the first version.
+ * @unattached: may be called without being attached.
+ * @foreign: may be called from another process, and when the process is gone.
+ */
+static const struct command {
+	const char *name;
+	unsigned long cmd;
+	size_t size;
+	bool unattached;
+	bool foreign;
+} commands[] = {
+	{ "ATTACH", MMU_MIRROR_ATTACH, sizeof(struct mmu_mirror_attach), true, true },
+	{ "WINDOW", MMU_MIRROR_WINDOW, sizeof(struct mmu_mirror_window), false, false },
+	{ "READ", MMU_MIRROR_READ, sizeof(struct mmu_mirror_access), false, false },
+	{ "WRITE", MMU_MIRROR_WRITE, sizeof(struct mmu_mirror_access), false, false },
+	{ "ADD", MMU_MIRROR_ADD, sizeof(struct mmu_mirror_add), false, false },
+	{ "COUNTERS", MMU_MIRROR_COUNTERS, sizeof(struct mmu_mirror_counters), true, true },
+	{ "CHECK", MMU_MIRROR_CHECK, sizeof(struct mmu_mirror_check), false, false },
+	{ "INJECT", MMU_MIRROR_INJECT, sizeof(struct mmu_mirror_inject), true, true },
+	{ "ENGINE", MMU_MIRROR_ENGINE, sizeof(struct mmu_mirror_engine), false, false },
+	{ "DETACH", MMU_MIRROR_DETACH, sizeof(struct mmu_mirror_detach), false, true },
+};
+
+#define for_each_command(c) \
+	for ((c) = commands; (c) < commands + sizeof(commands) / sizeof(commands[0]); (c)++)
+
+FIXTURE(uapi) {
+	struct mirror dev;
+	char *window;
+	size_t length;
+	uint64_t word;
+};
+
+FIXTURE_VARIANT(uapi) {
+	unsigned int personality;
+};
+
+FIXTURE_VARIANT_ADD(uapi, shadow) {
+	.personality = MMU_MIRROR_SHADOW,
+};
+
+FIXTURE_VARIANT_ADD(uapi, svm) {
+	.personality = MMU_MIRROR_SVM,
+};
+
+FIXTURE_SETUP(uapi)
+{
+	int err = mirror_try_open(&self->dev);
+
+	if (err == -ENOENT)
+		SKIP(return, "no " MMU_MIRROR_PATH);
+	ASSERT_EQ(err, 0);
+	sysmm_init();
+	self->length = NR * page_size;
+	self->window = mmap(NULL, self->length, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(self->window, MAP_FAILED);
+}
+
+FIXTURE_TEARDOWN(uapi)
+{
+	mirror_close(&self->dev);
+}
+
+#define ATTACH() \
+	ASSERT_EQ(mirror_try_attach(&self->dev, variant->personality, self->window, \
+				    self->length), 0)
+
+static int issue(struct mirror *dev, unsigned long cmd, void *argument)
+{
+	return ioctl(dev->fd, cmd, argument) < 0 ? -errno : 0;
+}
+
+/* An argument to which a command has no objection, once it is attached */
+static void harmless(const struct command *c, union argument *arg, const void *window,
+		     uint64_t *word)
+{
+	memset(arg, 0, sizeof(*arg));
+	arg->size = c->size;
+	switch (c->cmd) {
+	case MMU_MIRROR_ATTACH:
+		arg->attach.start = (uintptr_t)window;
+		arg->attach.length = page_size;
+		break;
+	case MMU_MIRROR_WINDOW:
+		arg->window.start = (uintptr_t)window;
+		arg->window.length = NR * page_size;
+		break;
+	case MMU_MIRROR_READ:
+	case MMU_MIRROR_WRITE:
+		arg->access.addr = (uintptr_t)window;
+		arg->access.length = sizeof(*word);
+		arg->access.buffer = (uintptr_t)word;
+		break;
+	case MMU_MIRROR_ADD:
+		arg->add.addr = (uintptr_t)window;
+		break;
+	case MMU_MIRROR_ENGINE:
+		arg->engine.flags = MMU_MIRROR_ENGINE_READ;
+		break;
+	}
+}
+
+TEST_F(uapi, unknown_command)
+{
+	union argument arg = { .size = sizeof(arg) };
+
+	EXPECT_EQ(issue(&self->dev, _IO(MMU_MIRROR_IOC, 0xcf), &arg), -ENOTTY);
+	EXPECT_EQ(issue(&self->dev, _IO(MMU_MIRROR_IOC, 0xda), &arg), -ENOTTY);
+	EXPECT_EQ(issue(&self->dev, _IO('m', 0xd0), &arg), -ENOTTY);
+	EXPECT_EQ(issue(&self->dev, _IOW(MMU_MIRROR_IOC, 0xd0, int), &arg), -ENOTTY);
+}
+
+TEST_F(uapi, size)
+{
+	const struct command *c;
+	union argument arg;
+
+	ATTACH();
+	for_each_command(c) {
+		int fine = c->cmd == MMU_MIRROR_ATTACH ? -EBUSY : 0;
+
+		if (c->cmd == MMU_MIRROR_DETACH)
+			continue;	/* last, below */
+
+		/* none, too short, and not there */
+		harmless(c, &arg, self->window, &self->word);
+		arg.size = 0;
+		EXPECT_EQ(issue(&self->dev, c->cmd, &arg), -EINVAL) TH_LOG("%s", c->name);
+		arg.size = c->size - 1;
+		EXPECT_EQ(issue(&self->dev, c->cmd, &arg), -EINVAL) TH_LOG("%s", c->name);
+		EXPECT_EQ(issue(&self->dev, c->cmd, NULL), -EFAULT) TH_LOG("%s", c->name);
+
+		/* longer, with zeros and without */
+		harmless(c, &arg, self->window, &self->word);
+		arg.size = sizeof(arg);
+		EXPECT_EQ(issue(&self->dev, c->cmd, &arg), fine) TH_LOG("%s", c->name);
+		mirror_try_engine(&self->dev, 0, NULL, 0, NULL);
+		harmless(c, &arg, self->window, &self->word);
+		arg.size = sizeof(arg);
+		arg.bytes[sizeof(arg) - 1] = 1;
+		EXPECT_EQ(issue(&self->dev, c->cmd, &arg), -E2BIG) TH_LOG("%s", c->name);
+		arg.size = 1 << 30;
+		EXPECT_EQ(issue(&self->dev, c->cmd, &arg), -E2BIG) TH_LOG("%s", c->name);
+	}
+	memset(&arg, 0, sizeof(arg));
+	arg.size = sizeof(struct mmu_mirror_detach) - 1;
+	EXPECT_EQ(issue(&self->dev, MMU_MIRROR_DETACH, &arg), -EINVAL);
+	arg.size = sizeof(arg);
+	EXPECT_EQ(issue(&self->dev, MMU_MIRROR_DETACH, &arg), 0);
+}
+
+TEST_F(uapi, unknown_flags)
+{
+	const struct command *c;
+	union argument arg;
+
+	ATTACH();
+	for_each_command(c) {
+		harmless(c, &arg, self->window, &self->word);
+		arg.head.flags = 1u << 31;
+		EXPECT_EQ(issue(&self->dev, c->cmd, &arg), -EINVAL) TH_LOG("%s", c->name);
+	}
+}
+
+TEST_F(uapi, not_attached)
+{
+	const struct command *c;
+	union argument arg;
+
+	for_each_command(c) {
+		if (c->cmd == MMU_MIRROR_ATTACH)
+			continue;
+		harmless(c, &arg, self->window, &self->word);
+		EXPECT_EQ(issue(&self->dev, c->cmd, &arg), c->unattached ? 0 : -ENXIO)
+			TH_LOG("%s", c->name);
+	}
+
+	/* nor any more */
+	ATTACH();
+	EXPECT_EQ(mirror_try_detach(&self->dev, NULL), 0);
+	EXPECT_EQ(mirror_try_detach(&self->dev, NULL), -ENXIO);
+	EXPECT_EQ(mirror_try_read(&self->dev, self->window, &self->word, 8, 0), -ENXIO);
+}
+
+TEST_F(uapi, attach)
+{
+	struct mmu_mirror_attach arg = { .size = sizeof(arg) };
+	const uint64_t top = -(uint64_t)page_size;
+
+	EXPECT_EQ(mirror_try_attach(&self->dev, 17, self->window, self->length), -EOPNOTSUPP);
+	EXPECT_EQ(mirror_try_attach(&self->dev, variant->personality, self->window + 8,
+				    self->length), -EINVAL);
+	EXPECT_EQ(mirror_try_attach(&self->dev, variant->personality, self->window,
+				    self->length - 8), -EINVAL);
+	EXPECT_EQ(mirror_try_attach(&self->dev, variant->personality, self->window, 0), -EINVAL);
+	EXPECT_EQ(mirror_try_attach(&self->dev, variant->personality, (void *)top,
+				    2 * page_size), -EOVERFLOW);
+	EXPECT_EQ(mirror_try_attach(&self->dev, variant->personality, (void *)top,
+				    page_size), -EOVERFLOW);
+	EXPECT_EQ(mirror_try_attach(&self->dev, variant->personality, (void *)(1ULL << 62),
+				    page_size), -EOVERFLOW);
+	arg.personality = variant->personality;
+	arg.start = (uintptr_t)self->window;
+	arg.length = self->length;
+	arg.reserved = 1;
+	EXPECT_EQ(issue(&self->dev, MMU_MIRROR_ATTACH, &arg), -EINVAL);
+
+	/* none of which left anything behind */
+	ATTACH();
+	EXPECT_EQ(mirror_try_attach(&self->dev, variant->personality, self->window,
+				    self->length), -EBUSY);
+	EXPECT_EQ(mirror_try_detach(&self->dev, NULL), 0);
+	ATTACH();
+}
+
+TEST_F(uapi, window)
+{
+	struct mmu_mirror_counters c;
+	uint64_t word = 1;
+
+	ATTACH();
+	EXPECT_EQ(mirror_try_window(&self->dev, self->window + 1, self->length), -EINVAL);
+	EXPECT_EQ(mirror_try_window(&self->dev, self->window, self->length + 1), -EINVAL);
+	EXPECT_EQ(mirror_try_window(&self->dev, self->window, 0), -EINVAL);
+	EXPECT_EQ(mirror_try_window(&self->dev, (void *)-page_size, 2 * page_size), -EOVERFLOW);
+
+	/* no access outside, and no SPTE survives the move */
+	EXPECT_EQ(mirror_try_write(&self->dev, self->window, &word, 8, 0), 0);
+	EXPECT_EQ(mirror_try_read(&self->dev, self->window + self->length, &word, 8, 0), -EFAULT);
+	EXPECT_EQ(mirror_try_read(&self->dev, self->window - 8, &word, 8, 0), -EFAULT);
+	EXPECT_EQ(mirror_try_window(&self->dev, self->window + page_size, 2 * page_size), 0);
+	EXPECT_EQ(mirror_try_counters(&self->dev, &c, 0), 0);
+	EXPECT_EQ(c.mapped, 0u);
+	EXPECT_EQ(mirror_try_read(&self->dev, self->window, &word, 8, MMU_MIRROR_NOFAULT),
+		  -EFAULT);
+	EXPECT_EQ(mirror_try_read(&self->dev, self->window, &word, 8, 0), -EFAULT);
+	EXPECT_EQ(mirror_try_read(&self->dev, self->window + page_size, &word, 8, 0), 0);
+	EXPECT_EQ(mirror_try_read(&self->dev, self->window + 3 * page_size, &word, 8, 0),
+		  -EFAULT);
+
+	/* the new window is subscribed to */
+	EXPECT_EQ(madvise(self->window + page_size, page_size, MADV_DONTNEED), 0);
+	EXPECT_EQ(mirror_try_read(&self->dev, self->window + page_size, &word, 8,
+				  MMU_MIRROR_NOFAULT), -EFAULT);
+}
+
+TEST_F(uapi, access)
+{
+	struct mmu_mirror_access access = { };
+	uint64_t word = 0x1122334455667788ULL;
+	char *buf = calloc(NR, page_size);
+	size_t i;
+
+	ATTACH();
+	ASSERT_NE(buf, NULL);
+	EXPECT_EQ(mirror_try_read(&self->dev, self->window, &word, 8, MMU_MIRROR_NOFAULT),
+		  -EFAULT);
+	EXPECT_EQ(mirror_try_read(&self->dev, self->window, &word, 8, 0), 0);
+	EXPECT_EQ(word, 0u);
+	EXPECT_EQ(mirror_try_read(&self->dev, self->window, &word, 8, MMU_MIRROR_NOFAULT), 0);
+	EXPECT_EQ(mirror_try_read(&self->dev, self->window, NULL, 8, 0), -EFAULT);
+	EXPECT_EQ(mirror_try_write(&self->dev, self->window, NULL, 8, 0), -EFAULT);
+	EXPECT_EQ(mirror_try_read(&self->dev, self->window, &word, 0, 0), 0);
+	EXPECT_EQ(mirror_try_read(&self->dev, (void *)-8UL, &word, 16, 0), -EFAULT);
+
+	/* any alignment, over page boundaries */
+	for (i = 0; i < 3 * page_size; i++)
+		buf[i] = i * 7;
+	EXPECT_EQ(mirror_try_write(&self->dev, self->window + 13, buf, 3 * page_size, 0), 0);
+	EXPECT_EQ(memcmp(self->window + 13, buf, 3 * page_size), 0);
+	memset(buf, 0, NR * page_size);
+	EXPECT_EQ(mirror_try_read(&self->dev, self->window + 14, buf, 3 * page_size - 1, 0), 0);
+	EXPECT_EQ(memcmp(self->window + 14, buf, 3 * page_size - 1), 0);
+
+	/* how far it came, and by how many faults */
+	EXPECT_EQ(munmap(self->window + 5 * page_size, page_size), 0);
+	access.addr = (uintptr_t)self->window + 4;
+	access.length = self->length - 4;
+	access.buffer = (uintptr_t)buf;
+	EXPECT_EQ(mirror_try_access(&self->dev, MMU_MIRROR_READ, &access), -EFAULT);
+	EXPECT_EQ(access.done, 5 * page_size - 4);
+	EXPECT_EQ(access.faults, 1u);
+
+	EXPECT_EQ(mprotect(self->window, page_size, PROT_READ), 0);
+	EXPECT_EQ(mirror_try_write(&self->dev, self->window, &word, 8, 0), -EFAULT);
+	EXPECT_EQ(mirror_try_read(&self->dev, self->window, &word, 8, 0), 0);
+	EXPECT_EQ(mprotect(self->window, page_size, PROT_NONE), 0);
+	EXPECT_EQ(mirror_try_read(&self->dev, self->window, &word, 8, 0), -EFAULT);
+	free(buf);
+}
+
+TEST_F(uapi, add)
+{
+	uint64_t old = 99, *word = (uint64_t *)self->window;
+
+	ATTACH();
+	EXPECT_EQ(mirror_try_add(&self->dev, self->window + 4, 1, &old, 0), -EINVAL);
+	EXPECT_EQ(mirror_try_add(&self->dev, word, 1, &old, MMU_MIRROR_NOFAULT), -EFAULT);
+	EXPECT_EQ(mirror_try_add(&self->dev, word, 5, &old, 0), 0);
+	EXPECT_EQ(old, 0u);
+	EXPECT_EQ(mirror_try_add(&self->dev, word, -7ULL, &old, MMU_MIRROR_NOFAULT), 0);
+	EXPECT_EQ(old, 5u);
+	EXPECT_EQ(*word, -2ULL);
+	EXPECT_EQ(mirror_try_add(&self->dev, self->window + self->length, 1, &old, 0), -EFAULT);
+	EXPECT_EQ(mprotect(self->window, page_size, PROT_READ), 0);
+	EXPECT_EQ(mirror_try_add(&self->dev, word, 1, &old, 0), -EFAULT);
+}
+
+TEST_F(uapi, check)
+{
+	struct mmu_mirror_check check;
+	uint64_t word = 3;
+
+	ATTACH();
+	EXPECT_EQ(mirror_try_check(&self->dev, self->window + 1, page_size, &check), -EINVAL);
+	EXPECT_EQ(mirror_try_check(&self->dev, self->window, page_size + 1, &check), -EINVAL);
+	EXPECT_EQ(mirror_try_check(&self->dev, self->window, 0, &check), -EINVAL);
+	EXPECT_EQ(mirror_try_check(&self->dev, (void *)-page_size, 2 * page_size, &check),
+		  -EOVERFLOW);
+	EXPECT_EQ(mirror_try_check(&self->dev, NULL, 0, &check), 0);
+	EXPECT_EQ(check.mapped, 0u);
+	EXPECT_EQ(mirror_try_write(&self->dev, self->window, &word, 8, 0), 0);
+	EXPECT_EQ(mirror_try_write(&self->dev, self->window + 2 * page_size, &word, 8, 0), 0);
+	EXPECT_EQ(mirror_try_check(&self->dev, NULL, 0, &check), 0);
+	EXPECT_EQ(check.mapped, 2u);
+	EXPECT_EQ(check.stale, 0u);
+	EXPECT_EQ(check.first_stale, 0u);
+	EXPECT_EQ(mirror_try_check(&self->dev, self->window + page_size, 4 * page_size, &check), 0);
+	EXPECT_EQ(check.mapped, 1u);
+}
+
+TEST_F(uapi, counters)
+{
+	struct mmu_mirror_counters c;
+	uint64_t word;
+
+	ATTACH();
+	EXPECT_EQ(mirror_try_read(&self->dev, self->window, &word, 8, 0), 0);
+	EXPECT_EQ(madvise(self->window, page_size, MADV_DONTNEED), 0);
+	EXPECT_EQ(mirror_try_counters(&self->dev, &c, MMU_MIRROR_RESET), 0);
+	EXPECT_GE(c.start, 1u);
+	EXPECT_GE(c.events[EV_CLEAR], 1u);
+	EXPECT_EQ(c.end, variant->personality == MMU_MIRROR_SHADOW ? c.start : 0);
+	EXPECT_EQ(c.dropped, 1u);
+	EXPECT_EQ(c.faults, 1u);
+	EXPECT_GE(c.accesses, 1u);
+	EXPECT_EQ(c.mapped, 0u);
+	EXPECT_EQ(c.unbalanced, 0u);
+	EXPECT_EQ(mirror_try_counters(&self->dev, &c, 0), 0);
+	EXPECT_EQ(c.dropped, 0u);
+	EXPECT_EQ(c.faults, 0u);
+	EXPECT_EQ(c.events[EV_CLEAR], 0u);
+}
+
+TEST_F(uapi, engine)
+{
+	struct mmu_mirror_counters c;
+	uint64_t done = 0, word;
+	unsigned int ms;
+
+	ATTACH();
+	EXPECT_EQ(mirror_try_engine(&self->dev, 0, NULL, 0, &done), 0);
+	EXPECT_EQ(mirror_try_engine(&self->dev, MMU_MIRROR_ENGINE_ADD, self->window + 8,
+				    page_size, NULL), -EINVAL);
+	EXPECT_EQ(mirror_try_engine(&self->dev, MMU_MIRROR_ENGINE_ADD, self->window,
+				    page_size - 8, NULL), -EINVAL);
+	EXPECT_EQ(mirror_try_engine(&self->dev, MMU_MIRROR_ENGINE_ADD, (void *)-page_size,
+				    2 * page_size, NULL), -EOVERFLOW);
+	EXPECT_EQ(mirror_try_engine(&self->dev, MMU_MIRROR_ENGINE_ADD, self->window,
+				    page_size, NULL), 0);
+	EXPECT_EQ(mirror_try_engine(&self->dev, MMU_MIRROR_ENGINE_READ, NULL, 0, NULL), -EBUSY);
+	for (ms = 0; ms < 5000; ms++) {
+		mirror_try_counters(&self->dev, &c, 0);
+		if (c.engine > 10)
+			break;
+		sleep_ms(1);
+	}
+	EXPECT_EQ(mirror_try_engine(&self->dev, 0, NULL, 0, &done), 0);
+	EXPECT_GT(done, 10u);
+	EXPECT_EQ(*(uint64_t *)self->window, done);
+
+	/* a detach stops it, too */
+	EXPECT_EQ(mirror_try_engine(&self->dev, MMU_MIRROR_ENGINE_ADD, NULL, 0, NULL), 0);
+	sleep_ms(5);
+	EXPECT_EQ(mirror_try_detach(&self->dev, NULL), 0);
+	word = *(volatile uint64_t *)self->window;
+	sleep_ms(5);
+	EXPECT_EQ(*(volatile uint64_t *)self->window, word);
+}
+
+TEST_F(uapi, inject)
+{
+	struct mmu_mirror_inject inject = { .reserved = 1 };
+
+	ATTACH();
+	EXPECT_EQ(mirror_try_inject(&self->dev, &inject), -EINVAL);
+}
+
+/* Every point that can fail fails once, and nothing is left behind by it. */
+TEST_F(uapi, fail_points)
+{
+	struct mmu_mirror_inject inject = { };
+	struct mmu_mirror_check check;
+	unsigned int n;
+	uint64_t word = 4;
+	int err;
+
+	for (n = 1; n < 100; n++) {
+		inject.fail_point = n;
+		ASSERT_EQ(mirror_try_inject(&self->dev, &inject), 0);
+		err = mirror_try_attach(&self->dev, variant->personality, self->window,
+					self->length);
+		if (!err)
+			break;
+		EXPECT_EQ(err, -ENOMEM);
+		EXPECT_EQ(mirror_try_detach(&self->dev, NULL), -ENXIO);
+	}
+	EXPECT_GT(n, 1u) TH_LOG("attach has no point that fails");
+
+	for (n = 1; n < 100; n++) {
+		EXPECT_EQ(madvise(self->window, page_size, MADV_DONTNEED), 0);
+		inject.fail_point = n;
+		ASSERT_EQ(mirror_try_inject(&self->dev, &inject), 0);
+		err = mirror_try_write(&self->dev, self->window, &word, 8, 0);
+		if (!err)
+			break;
+		EXPECT_EQ(err, -ENOMEM);
+		EXPECT_EQ(*(volatile uint64_t *)self->window, 0u);
+	}
+	EXPECT_GT(n, 1u) TH_LOG("a fault has no point that fails");
+	EXPECT_EQ(*(volatile uint64_t *)self->window, word);
+
+	inject.fail_point = 0;
+	ASSERT_EQ(mirror_try_inject(&self->dev, &inject), 0);
+	EXPECT_EQ(mirror_try_check(&self->dev, NULL, 0, &check), 0);
+	EXPECT_EQ(check.mapped, 1u);
+	EXPECT_EQ(check.stale, 0u);
+	EXPECT_EQ(mirror_try_detach(&self->dev, NULL), 0);
+}
+
+/* After fork the child has the device, but not the memory it is attached to. */
+TEST_F(uapi, other_process)
+{
+	const struct command *c;
+	union argument arg;
+	int status;
+	pid_t pid;
+
+	ATTACH();
+	pid = fork();
+	ASSERT_GE(pid, 0);
+	if (!pid) {
+		for_each_command(c) {
+			int want = c->foreign ? 0 : -EPERM, got;
+
+			if (c->cmd == MMU_MIRROR_ATTACH)
+				want = -EBUSY;
+			harmless(c, &arg, self->window, &self->word);
+			got = issue(&self->dev, c->cmd, &arg);
+			if (got != want)
+				_exit(c - commands + 1);
+			/* to stop the engine is everybody's right */
+			if (c->cmd == MMU_MIRROR_ENGINE &&
+			    mirror_try_engine(&self->dev, 0, NULL, 0, NULL))
+				_exit(100);
+		}
+		/* what it has detached it may attach to itself */
+		_exit(mirror_try_attach(&self->dev, variant->personality, self->window,
+					self->length) ? 101 : 0);
+	}
+	ASSERT_EQ(waitpid(pid, &status, 0), pid);
+	EXPECT_EQ(status, 0) {
+		if (WIFEXITED(status) && WEXITSTATUS(status) < 100)
+			TH_LOG("wrong answer to %s", commands[WEXITSTATUS(status) - 1].name);
+	}
+}
+
+TEST_F(uapi, process_is_gone)
+{
+	struct mmu_mirror_counters counters;
+	const struct command *c;
+	union argument arg;
+	unsigned int ms;
+	uint64_t word;
+	int status;
+	pid_t pid;
+
+	pid = fork();
+	ASSERT_GE(pid, 0);
+	if (!pid)
+		_exit(mirror_try_attach(&self->dev, variant->personality, self->window,
+					self->length) ||
+		      mirror_try_read(&self->dev, self->window, &word, 8, 0));
+	ASSERT_EQ(waitpid(pid, &status, 0), pid);
+	ASSERT_EQ(status, 0);
+	for (ms = 0; ms < 5000; ms++) {
+		ASSERT_EQ(mirror_try_counters(&self->dev, &counters, 0), 0);
+		if (counters.release)
+			break;
+		sleep_ms(1);
+	}
+	EXPECT_EQ(counters.release, 1u);
+	EXPECT_EQ(counters.mapped, 0u);
+
+	for_each_command(c) {
+		int want = c->foreign ? 0 : -ESHUTDOWN;
+
+		if (c->cmd == MMU_MIRROR_ATTACH)
+			want = -EBUSY;
+		harmless(c, &arg, self->window, &self->word);
+		EXPECT_EQ(issue(&self->dev, c->cmd, &arg), want) TH_LOG("%s", c->name);
+	}
+	ATTACH();
+	EXPECT_EQ(mirror_try_read(&self->dev, self->window, &word, 8, 0), 0);
+}
+
+/* A device access that waits for user space ends when its process is killed. */
+TEST_F(uapi, killable)
+{
+	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	struct uffdio_api api = { .api = UFFD_API };
+	int fd, status;
+	uint64_t word;
+	pid_t pid;
+
+	pid = fork();
+	ASSERT_GE(pid, 0);
+	if (!pid) {
+		reg.range.start = (uintptr_t)self->window;
+		reg.range.len = self->length;
+		fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+		if (fd < 0 || ioctl(fd, UFFDIO_API, &api) || ioctl(fd, UFFDIO_REGISTER, &reg))
+			_exit(KSFT_SKIP);
+		if (mirror_try_attach(&self->dev, variant->personality, self->window,
+				      self->length))
+			_exit(2);
+		/* waits, or is refused: both will do */
+		mirror_try_read(&self->dev, self->window, &word, 8, 0);
+		pause();
+	}
+	sleep_ms(100);
+	kill(pid, SIGKILL);
+	ASSERT_EQ(waitpid(pid, &status, 0), pid);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == KSFT_SKIP)
+		SKIP(return, "no userfaultfd");
+	EXPECT_TRUE(WIFSIGNALED(status));
+}
+
+TEST_F(uapi, many_opens)
+{
+	struct mirror dev[8];
+	uint64_t word;
+	size_t i;
+
+	for (i = 0; i < 8; i++) {
+		ASSERT_EQ(mirror_try_open(&dev[i]), 0);
+		ASSERT_EQ(mirror_try_attach(&dev[i], i % 2, self->window, self->length), 0);
+		EXPECT_EQ(mirror_try_add(&dev[i], self->window, 1, &word, 0), 0);
+		EXPECT_EQ(word, i);
+	}
+	EXPECT_EQ(madvise(self->window, page_size, MADV_DONTNEED), 0);
+	for (i = 0; i < 8; i++) {
+		EXPECT_EQ(mirror_try_read(&dev[i], self->window, &word, 8, MMU_MIRROR_NOFAULT),
+			  -EFAULT);
+		/* closing one does not disturb the others */
+		mirror_close(&dev[i]);
+	}
+	EXPECT_EQ(*(uint64_t *)self->window, 0u);
+}
+
+TEST_F(uapi, closed)
+{
+	int fd = self->dev.fd;
+
+	ATTACH();
+	mirror_close(&self->dev);
+	self->dev.fd = fd;
+	EXPECT_EQ(mirror_try_read(&self->dev, self->window, &self->word, 8, 0), -EBADF);
+	self->dev.fd = -1;
+}
+
+TEST_HARNESS_MAIN
