@@ -42,7 +42,7 @@
  *    ended, and the younger ones have seen the bits in "listening".
  *
  *	register			range
- *	listening |= track (B)		enter what is listening
+ *	listening |= track (B)		enter the track that is on
  *	full barrier			full barrier
  *	wait for who has entered	look at listening again	(B)
  *
@@ -115,45 +115,38 @@ static void mn_listen(struct mmu_notifier_subscriptions *subscriptions,
  * Ranges
  */
 
-/*
- * Make the range visible to whoever waits for it. The loop is (B): what has
- * been switched on before we could be seen must be entered too.
- */
-static unsigned int mn_enter(struct mmu_notifier_subscriptions *subscriptions,
-			     struct mmu_notifier_range *range)
+static __always_inline unsigned int
+mn_listening(const struct mmu_notifier_subscriptions *subscriptions)
 {
-	unsigned int entered = 0;
-	unsigned int missing;
-
-	for (;;) {
-		/* Acquire: the domain was initialised before its bit was set. */
-		missing = smp_load_acquire(&subscriptions->listening) &
-			  MN_TRACKS & ~entered;
-		if (!missing)
-			return entered;
-		/* Not srcu_read_lock(): lockdep would see one domain for all. */
-		if (missing & MN_TRACK_LIST)
-			range->srcu_idx = srcu_down_read(&subscriptions->srcu);
-		if (missing & MN_TRACK_INTERVALS)
-			mmu_interval_enter(&subscriptions->intervals, range);
-		entered |= missing;
-	}
+	/* Acquire: what a bit stands for was in place before it was set. */
+	return smp_load_acquire(&subscriptions->listening);
 }
 
-static void mn_leave(struct mmu_notifier_subscriptions *subscriptions,
-		     struct mmu_notifier_range *range)
+/* Not srcu_read_lock(): lockdep would take the domains of all mms for one. */
+static __always_inline void
+mn_enter_list(struct mmu_notifier_subscriptions *subscriptions,
+	      struct mmu_notifier_range *range)
 {
-	if (range->tracked & MN_TRACK_INTERVALS)
+	range->srcu_idx = srcu_down_read(&subscriptions->srcu);
+}
+
+static __always_inline void
+mn_leave(struct mmu_notifier_subscriptions *subscriptions,
+	 struct mmu_notifier_range *range)
+{
+	if (unlikely(range->tracked & MN_TRACK_INTERVALS))
 		mmu_interval_leave(&subscriptions->intervals, range);
-	if (range->tracked & MN_TRACK_LIST)
+	if (likely(range->tracked & MN_TRACK_LIST))
 		srcu_up_read(&subscriptions->srcu, range->srcu_idx);
 	range->subscriptions = NULL;
 }
 
-/* Deliver end to whom start was delivered: those born after @failed. */
-static void mn_list_end(struct mmu_notifier_subscriptions *subscriptions,
-			struct mmu_notifier_range *range, unsigned long failed)
+/* Deliver end to those that start was delivered to: those born after @failed. */
+static __always_inline void
+mn_list_end(struct mmu_notifier_subscriptions *subscriptions,
+	    const struct mmu_notifier_range *range, unsigned long failed)
 {
+	const unsigned long epoch = range->epoch;
 	struct mmu_notifier *subscription;
 
 	if (!(READ_ONCE(subscriptions->listening) & MN_RANGE_END))
@@ -161,78 +154,96 @@ static void mn_list_end(struct mmu_notifier_subscriptions *subscriptions,
 
 	hlist_for_each_entry_srcu(subscription, &subscriptions->list, hlist,
 				  true) {
-		if (subscription->birth > range->epoch ||
-		    !subscription->ops->invalidate_range_end)
+		const struct mmu_notifier_ops *ops = subscription->ops;
+
+		if (unlikely(subscription->birth > epoch) ||
+		    !ops->invalidate_range_end)
 			continue;
 		if (subscription->birth <= failed)
 			break;
 		mmu_notifier_call_begin(range);
-		subscription->ops->invalidate_range_end(subscription, range);
+		ops->invalidate_range_end(subscription, range);
 		mmu_notifier_call_end(range);
 	}
 }
 
-static int mn_list_start(struct mmu_notifier_subscriptions *subscriptions,
-			 struct mmu_notifier_range *range)
+/*
+ * A start answered something else than 0. Return it if the range has to be
+ * called off; those told before have then been told of the end.
+ */
+static noinline int mn_refused(struct mmu_notifier_subscriptions *subscriptions,
+			       const struct mmu_notifier_range *range,
+			       const struct mmu_notifier *subscription, int ret)
 {
+	const void *start = subscription->ops->invalidate_range_start;
+
+	if (mmu_notifier_range_blockable(range)) {
+		/* The caller cannot be stopped, so go on. */
+		WARN_ONCE(1, "%ps answered %d although it may sleep\n", start,
+			  ret);
+		return 0;
+	}
+	WARN_ONCE(ret != -EAGAIN, "%ps answered %d instead of -EAGAIN\n", start,
+		  ret);
+	pr_info_ratelimited("%ps would have to sleep\n", start);
+	mn_list_end(subscriptions, range, subscription->birth);
+	return -EAGAIN;
+}
+
+static __always_inline int
+mn_list_start(struct mmu_notifier_subscriptions *subscriptions,
+	      struct mmu_notifier_range *range)
+{
+	const unsigned long epoch =
+		smp_load_acquire(&subscriptions->epoch);	/* (A) */
 	struct mmu_notifier *subscription;
 	int ret;
 
-	range->epoch = smp_load_acquire(&subscriptions->epoch);	/* (A) */
-	if (!(READ_ONCE(subscriptions->listening) & MN_RANGE_START))
-		return 0;
-
+	range->epoch = epoch;
 	hlist_for_each_entry_srcu(subscription, &subscriptions->list, hlist,
 				  true) {
 		const struct mmu_notifier_ops *ops = subscription->ops;
 
-		if (subscription->birth > range->epoch ||
+		if (unlikely(subscription->birth > epoch) ||
 		    !ops->invalidate_range_start)
 			continue;
 
 		mmu_notifier_call_begin(range);
 		ret = ops->invalidate_range_start(subscription, range);
 		mmu_notifier_call_end(range);
-		if (likely(!ret))
-			continue;
-
-		if (mmu_notifier_range_blockable(range)) {
-			/* The caller cannot be stopped, so go on. */
-			WARN_ONCE(1, "%ps answered %d although it may sleep\n",
-				  ops->invalidate_range_start, ret);
-			continue;
+		if (unlikely(ret)) {
+			ret = mn_refused(subscriptions, range, subscription,
+					 ret);
+			if (ret)
+				return ret;
 		}
-		WARN_ONCE(ret != -EAGAIN, "%ps answered %d instead of -EAGAIN\n",
-			  ops->invalidate_range_start, ret);
-		pr_info_ratelimited("%ps would have to sleep\n",
-				    ops->invalidate_range_start);
-		mn_list_end(subscriptions, range, subscription->birth);
-		return -EAGAIN;
 	}
 	return 0;
 }
 
-int __mmu_notifier_invalidate_range_start(struct mmu_notifier_range *range)
+/* The rest of start where the interval half is switched on as well, or alone. */
+static noinline int
+mn_start_intervals(struct mmu_notifier_subscriptions *subscriptions,
+		   struct mmu_notifier_range *range)
 {
-	struct mmu_notifier_subscriptions *subscriptions = range->subscriptions;
 	int ret = 0;
 
-	range->tracked = mn_enter(subscriptions, range);
-	if (!range->tracked) {
-		range->subscriptions = NULL;
-		return 0;
+	mmu_interval_enter(&subscriptions->intervals, range);
+	range->tracked |= MN_TRACK_INTERVALS;
+	if (!(range->tracked & MN_TRACK_LIST) &&
+	    mn_listening(subscriptions) & MN_TRACK_LIST) {	/* (B) */
+		mn_enter_list(subscriptions, range);
+		range->tracked |= MN_TRACK_LIST;
 	}
 
-	if (range->tracked & MN_TRACK_LIST) {
+	if (range->tracked & MN_TRACK_LIST)
 		ret = mn_list_start(subscriptions, range);
-		if (ret)
-			goto err_leave;
-	}
-	if (range->tracked & MN_TRACK_INTERVALS) {
-		ret = mmu_interval_invalidate(&subscriptions->intervals, range);
-		if (ret)
-			goto err_list_end;
-	}
+	if (ret)
+		goto err_leave;
+
+	ret = mmu_interval_invalidate(&subscriptions->intervals, range);
+	if (ret)
+		goto err_list_end;
 	return 0;
 
 err_list_end:
@@ -243,12 +254,44 @@ err_leave:
 	return ret;
 }
 
+static noinline int mn_start(struct mmu_notifier_subscriptions *subscriptions,
+			     struct mmu_notifier_range *range,
+			     unsigned int listening)
+{
+	int ret;
+
+	range->tracked = listening & MN_TRACK_LIST;
+	if (likely(listening & MN_TRACK_LIST)) {
+		mn_enter_list(subscriptions, range);
+		listening = mn_listening(subscriptions);	/* (B) */
+	}
+	if (unlikely(listening & MN_TRACK_INTERVALS))
+		return mn_start_intervals(subscriptions, range);
+
+	ret = mn_list_start(subscriptions, range);
+	if (unlikely(ret))
+		mn_leave(subscriptions, range);
+	return ret;
+}
+
+int __mmu_notifier_invalidate_range_start(struct mmu_notifier_range *range)
+{
+	struct mmu_notifier_subscriptions *subscriptions = range->subscriptions;
+	unsigned int listening = mn_listening(subscriptions);
+
+	if (likely(listening & MN_TRACKS))
+		return mn_start(subscriptions, range, listening);
+
+	range->subscriptions = NULL;
+	return 0;
+}
+
 void __mmu_notifier_invalidate_range_end(struct mmu_notifier_range *range)
 {
 	struct mmu_notifier_subscriptions *subscriptions = range->subscriptions;
 
 	lock_map_acquire(&__mmu_notifier_invalidate_range_start_map);
-	if (range->tracked & MN_TRACK_LIST)
+	if (likely(range->tracked & MN_TRACK_LIST))
 		mn_list_end(subscriptions, range, 0);
 	mn_leave(subscriptions, range);
 	lock_map_release(&__mmu_notifier_invalidate_range_start_map);
@@ -258,67 +301,82 @@ void __mmu_notifier_invalidate_range_end(struct mmu_notifier_range *range)
  * Calls that are not part of a range
  */
 
-/* @callback is a constant, so that each caller gets a loop of its own. */
-static __always_inline int mn_call_each(struct mm_struct *mm,
-					const unsigned int callback,
-					unsigned long start, unsigned long end)
+static noinline int
+mn_call_each(struct mmu_notifier_subscriptions *subscriptions,
+	     struct mm_struct *mm, unsigned int callback, unsigned long start,
+	     unsigned long end)
 {
-	struct mmu_notifier_subscriptions *subscriptions =
-		READ_ONCE(mm->notifier_subscriptions);
 	struct mmu_notifier *subscription;
 	int young = 0;
 	int idx;
-
-	/* Acquire: the domain was initialised before the bit was set. */
-	if (!(smp_load_acquire(&subscriptions->listening) & callback))
-		return 0;
 
 	idx = srcu_down_read(&subscriptions->srcu);
 	hlist_for_each_entry_srcu(subscription, &subscriptions->list, hlist,
 				  true) {
 		const struct mmu_notifier_ops *ops = subscription->ops;
 
-		if (callback == MN_CLEAR_FLUSH_YOUNG && ops->clear_flush_young)
-			young |= ops->clear_flush_young(subscription, mm, start,
-							end);
-		if (callback == MN_CLEAR_YOUNG && ops->clear_young)
-			young |= ops->clear_young(subscription, mm, start, end);
-		if (callback == MN_TEST_YOUNG && ops->test_young) {
-			young = ops->test_young(subscription, mm, start);
-			if (young)
-				break;
+		switch (callback) {
+		case MN_CLEAR_FLUSH_YOUNG:
+			if (ops->clear_flush_young)
+				young |= ops->clear_flush_young(subscription,
+								mm, start, end);
+			break;
+		case MN_CLEAR_YOUNG:
+			if (ops->clear_young)
+				young |= ops->clear_young(subscription, mm,
+							  start, end);
+			break;
+		case MN_TEST_YOUNG:
+			if (ops->test_young && !young)
+				young = ops->test_young(subscription, mm,
+							start);
+			break;
+		case MN_SECONDARY_TLBS:
+			if (ops->arch_invalidate_secondary_tlbs)
+				ops->arch_invalidate_secondary_tlbs(subscription,
+								    mm, start,
+								    end);
+			break;
 		}
-		if (callback == MN_SECONDARY_TLBS &&
-		    ops->arch_invalidate_secondary_tlbs)
-			ops->arch_invalidate_secondary_tlbs(subscription, mm,
-							    start, end);
 	}
 	srcu_up_read(&subscriptions->srcu, idx);
 	return young;
 }
 
+/* One load and a branch, where nobody listens. */
+static __always_inline int mn_call(struct mm_struct *mm, unsigned int callback,
+				   unsigned long start, unsigned long end)
+{
+	struct mmu_notifier_subscriptions *subscriptions =
+		READ_ONCE(mm->notifier_subscriptions);
+
+	if (likely(!(mn_listening(subscriptions) & callback)))
+		return 0;
+	return mn_call_each(subscriptions, mm, callback, start, end);
+}
+
 int __mmu_notifier_clear_flush_young(struct mm_struct *mm, unsigned long start,
 				     unsigned long end)
 {
-	return mn_call_each(mm, MN_CLEAR_FLUSH_YOUNG, start, end);
+	return mn_call(mm, MN_CLEAR_FLUSH_YOUNG, start, end);
 }
 
 int __mmu_notifier_clear_young(struct mm_struct *mm, unsigned long start,
 			       unsigned long end)
 {
-	return mn_call_each(mm, MN_CLEAR_YOUNG, start, end);
+	return mn_call(mm, MN_CLEAR_YOUNG, start, end);
 }
 
 int __mmu_notifier_test_young(struct mm_struct *mm, unsigned long address)
 {
-	return mn_call_each(mm, MN_TEST_YOUNG, address, 0);
+	return mn_call(mm, MN_TEST_YOUNG, address, address + 1);
 }
 
 void __mmu_notifier_arch_invalidate_secondary_tlbs(struct mm_struct *mm,
 						   unsigned long start,
 						   unsigned long end)
 {
-	mn_call_each(mm, MN_SECONDARY_TLBS, start, end);
+	mn_call(mm, MN_SECONDARY_TLBS, start, end);
 }
 
 /*
@@ -467,6 +525,13 @@ static bool mn_released(struct mmu_notifier_subscriptions *subscriptions,
 	return ret;
 }
 
+static bool
+mn_all_released(const struct mmu_notifier_subscriptions *subscriptions)
+{
+	return hlist_empty(&subscriptions->list) &&
+	       hlist_empty(&subscriptions->quiet);
+}
+
 /* The caller has set the state to MN_RELEASING, so it is the only one here. */
 static void mn_release(struct mmu_notifier_subscriptions *subscriptions,
 		       struct mmu_notifier *subscription, struct mm_struct *mm)
@@ -541,8 +606,7 @@ void __mmu_notifier_release(struct mm_struct *mm)
 		mn_release(subscriptions, subscription, mm);
 
 	/* Those that unregister found first: no page is freed before (R6). */
-	wait_event(subscriptions->wq, hlist_empty(&subscriptions->list) &&
-				      hlist_empty(&subscriptions->quiet));
+	wait_event(subscriptions->wq, mn_all_released(subscriptions));
 
 	/* What follows in exit_mmap() concerns the interval half alone. */
 	spin_lock(&subscriptions->lock);

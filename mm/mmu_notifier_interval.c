@@ -232,7 +232,7 @@ unlock:
  *		mutex_unlock(&driver->lock);
  *
  * Context: may sleep; holds nothing that a callback, or a task inside a range
- * of this mm, may wait for, such as mmap_lock for writing.
+ * of this mm, may wait for. (Neither of them takes mmap_lock.)
  *
  * Return: the sequence to be passed to mmu_interval_read_retry() and
  * mmu_interval_check_retry().

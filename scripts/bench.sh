@@ -59,7 +59,7 @@ count()
 	timeout 600 qemu-system-x86_64 -accel tcg,thread=single \
 		-icount shift=0,sleep=off -cpu max,-rdrand,-rdseed -smp 1 -m 2G \
 		-rtc base=2026-01-01,clock=vm -kernel "$1" -nographic -no-reboot \
-		-append "console=ttyS0 nokaslr norandmaps panic=-1 kunit.enable=0 mmu_notifier_bench"
+		-append "console=ttyS0 nokaslr norandmaps panic=-1 kunit.enable=0 mmu_notifier_bench.run=1"
 }
 
 for which in stock ours; do

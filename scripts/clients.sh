@@ -17,21 +17,6 @@ users()
 	(cd "$STOCK" && grep -rlE --include='*.c' 'mmu_notifier|mmu_interval' "$@" | sort | sed 's/c$/o/')
 }
 
-# compile NAME OBJECT...: one make for all of them, which goes on after an error
-compile()
-{
-	local name=$1
-	shift
-	logged "$name" kmake -k -j"$JOBS" "$@" || true
-}
-
-# compiled NAME OBJECT: what the log of compile NAME says about OBJECT
-compiled()
-{
-	[ -e "$KBUILD/$2" ] || { echo "not built; see $LOGS/$1.log"; return 1; }
-	! grep -F " $2] Error" "$LOGS/$1.log"
-}
-
 # The booted kernel has the driver built in. As a module, modpost has to find
 # every symbol that it uses among those that this kernel exports.
 as_module()
@@ -40,10 +25,11 @@ as_module()
 	mkdir -p "$dir"
 	rsync -rc drivers/misc/mmu_mirror/ "$dir"
 	KBUILD=$BUILD/kbuild-$ARCH
+	kmake modules_prepare
 	kmake M="$dir" CONFIG_MMU_MIRROR=m KBUILD_EXTRA_SYMBOLS="$KBUILD/vmlinux.symvers" modules
 }
 
-ktap_begin "$RESULTS/clients.ktap"
+ktap_begin clients
 
 export KBUILD=$BUILD/kbuild-clients
 "$TOP/scripts/config.sh" "$SELFTESTS/configs/clients.config"

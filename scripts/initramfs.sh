@@ -25,7 +25,7 @@ selftest()
 		KHDR_INCLUDES="-isystem $KBUILD/usr/include" USERLDFLAGS=-static "$@"
 }
 
-logged selftests selftest mmu_notifier "$programs" ${DRAFT:+-k} || [ -n "${DRAFT:-}" ]
+logged selftests selftest mmu_notifier "$programs"
 logged hmm-tests selftest mm "$programs/mm" "$programs/mm/hmm-tests"
 
 list=$GUEST/list

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# Writing KTAP from a script, and counting it. On the terminal: a case that fails, at once, and
-# one line of summary; everything else is in the file.
+# Writing KTAP from a script, and counting it. On the terminal: a case that
+# fails, at once, now and then how far it is, and one line of summary;
+# everything else is in the file.
 
+# ktap_begin SUITE
 ktap_begin()
 {
-	ktap_file=$1
+	ktap_suite=$1
+	ktap_file=$RESULTS/$1.ktap
 	ktap_nr=0
 	ktap_failed=0
 	ktap_start=$SECONDS
@@ -17,7 +20,7 @@ ktap_begin()
 # ktap_case NAME COMMAND...: one case, ok if COMMAND succeeds
 ktap_case()
 {
-	local name=$1 out
+	local name=$1 out now known=$LOGS/.$ktap_suite.cases
 	shift
 	ktap_nr=$((ktap_nr + 1))
 	if out=$("$@" 2>&1 </dev/null); then
@@ -31,10 +34,10 @@ ktap_case()
 		echo "not ok: $name"
 		tail -n 20 <<<"$out" | sed 's/^/	/'
 	fi
-	if [ $((SECONDS - ktap_start)) -ge "$ktap_next" ]; then
-		ktap_next=$((SECONDS - ktap_start + 15))
-		echo "   ${ktap_file##*/}: $ktap_nr cases, $(minutes $((SECONDS - ktap_start))), $name"
-	fi
+	now=$((SECONDS - ktap_start))
+	[ "$now" -ge "$ktap_next" ] || return 0
+	ktap_next=$((now + 15))
+	echo "   $ktap_suite: $(how_far "$ktap_nr" "$(cat "$known" 2>/dev/null || echo 0)" "$now"): $name"
 }
 
 ktap_skip()
@@ -52,12 +55,32 @@ ktap_end()
 		cat "$ktap_file.cases"
 	} >"$ktap_file"
 	rm "$ktap_file.cases"
-	say "${ktap_file##*/}: $((ktap_nr - ktap_failed)) of $ktap_nr cases good"
+	echo "$ktap_nr" >"$LOGS/.$ktap_suite.cases"
+	say "$ktap_suite: $((ktap_nr - ktap_failed)) of $ktap_nr cases good"
 	[ "$ktap_failed" = 0 ]
 }
 
-# count_ktap SUITE: sets counted_passed, counted_failed and counted_skipped from what
-# kunit.py makes of the suite's file. It closes with a line such as
+# compile NAME OBJECT...: one make for all of them, which goes on after an error
+compile()
+{
+	local name=$1
+	shift
+	logged "$name" kmake -k -j"$JOBS" "$@" 2>/dev/null || true
+}
+
+# compiled NAME OBJECT: what the log of compile NAME says about OBJECT
+compiled()
+{
+	local source=${2%.o}.c
+	if grep -qF " $2] Error" "$LOGS/$1.log"; then
+		grep -A3 -F "$source:" "$LOGS/$1.log" || echo "see $LOGS/$1.log"
+		return 1
+	fi
+	[ -e "$KBUILD/$2" ] || { echo "not built; see $LOGS/$1.log"; return 1; }
+}
+
+# count_ktap SUITE: sets counted_passed, counted_failed and counted_skipped from
+# what kunit.py makes of the suite's file. It closes with a line such as
 # "Testing complete. Ran 7 tests: passed: 5, failed: 1, skipped: 1".
 count_ktap()
 {

@@ -12,13 +12,16 @@
 . "$(dirname "$0")/common.sh"
 
 name=$1 job=$2 output=$3
-: "${TIMEOUT:=300}" "${SMP:=2}" "${MEM:=2G}" "${APPEND:=}" "${INTERACTIVE:=0}"
+: "${TIMEOUT:=300}" "${SMP:=2}" "${MEM:=2560M}" "${APPEND:=}" "${INTERACTIVE:=0}"
 console=$LOGS/console-$name.log
 
 case $ARCH in
 x86_64)
 	qemu=(qemu-system-x86_64 -machine pc)
 	append="console=ttyS0 numa=fake=2 tsc_early_khz=2600000 tsc=reliable"
+	# memory that the kernel leaves alone, for test_hmm's coherent devices
+	append+=' memmap=512M$0x80000000'
+	append+=" test_hmm.spm_addr_dev0=0x80000000 test_hmm.spm_addr_dev1=0x90000000"
 	;;
 arm64)
 	qemu=(qemu-system-aarch64 -machine virt)

@@ -40,7 +40,7 @@ build_step()
 	kmake -j"$JOBS" $objects $([ ! -d "$LINUX/drivers/misc/mmu_mirror" ] || echo drivers/misc/mmu_mirror/)
 }
 
-ktap_begin "$RESULTS/series.ktap"
+ktap_begin series
 ktap_case "base builds" build_step
 for p in "$series"/*.patch; do
 	name=${p##*/}

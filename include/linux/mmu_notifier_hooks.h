@@ -193,10 +193,9 @@ mmu_notifier_range_blockable(const struct mmu_notifier_range *range)
 static inline void
 mmu_notifier_invalidate_range_start(struct mmu_notifier_range *range)
 {
+	range->subscriptions = READ_ONCE(range->mm->notifier_subscriptions);
 	might_sleep();
 	lock_map_acquire(&__mmu_notifier_invalidate_range_start_map);
-
-	range->subscriptions = READ_ONCE(range->mm->notifier_subscriptions);
 	if (unlikely(range->subscriptions)) {
 		range->flags |= MMU_NOTIFIER_RANGE_BLOCKABLE;
 		__mmu_notifier_invalidate_range_start(range);
@@ -243,9 +242,7 @@ mmu_notifier_invalidate_range_start_nonblock(struct mmu_notifier_range *range)
 static inline void
 mmu_notifier_invalidate_range_end(struct mmu_notifier_range *range)
 {
-	if (mmu_notifier_range_blockable(range))
-		might_sleep();
-
+	might_sleep_if(mmu_notifier_range_blockable(range));
 	if (unlikely(range->subscriptions))
 		__mmu_notifier_invalidate_range_end(range);
 }

@@ -2,8 +2,8 @@
 /*
  * MMU notifiers: what the hooks and registration cost, in guest instructions.
  *
- * Runs at boot when mmu_notifier_bench is on the command line, and prints one
- * line for each case: "mmu_notifier_bench: CASE COUNT". Under QEMU's
+ * Runs at boot with mmu_notifier_bench.run=1 on the command line, and prints
+ * one line for each case: "mmu_notifier_bench: CASE COUNT". Under QEMU's
  * "-icount shift=0" the time-stamp counter counts instructions, so COUNT is
  * exact and the same on every boot; elsewhere it is some number of cycles.
  *
@@ -11,12 +11,14 @@
  * can build the same file into both kernels.
  */
 
+#include <linux/completion.h>
 #include <linux/init.h>
 #include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
 #include <linux/mmu_context.h>
 #include <linux/mmu_notifier.h>
+#include <linux/moduleparam.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -243,6 +245,8 @@ out:
 	mmput(mm);
 }
 
+static DECLARE_COMPLETION(bench_done);
+
 static int bench_thread(void *unused)
 {
 	int i;
@@ -251,25 +255,25 @@ static int bench_thread(void *unused)
 	for (i = 0; i < ARRAY_SIZE(bench_vmas); i++)
 		bench_register_one(bench_vmas[i]);
 	pr_info("mmu_notifier_bench: done\n");
+	complete(&bench_done);
 	return 0;
 }
 
-static bool bench_wanted __initdata;
-
-static int __init bench_setup(char *arg)
-{
-	bench_wanted = true;
-	return 1;
-}
-__setup("mmu_notifier_bench", bench_setup);
+static bool bench_run;
+module_param_named(run, bench_run, bool, 0444);
+MODULE_PARM_DESC(run, "print instruction counts at boot (default: no)");
 
 static int __init bench_init(void)
 {
 	struct task_struct *task;
 
-	if (!bench_wanted)
+	if (!bench_run)
 		return 0;
+	/* A thread, since it has to take on one mm after the other. */
 	task = kthread_run(bench_thread, NULL, "mmu_notifier_bench");
-	return PTR_ERR_OR_ZERO(task);
+	if (IS_ERR(task))
+		return PTR_ERR(task);
+	wait_for_completion(&bench_done);
+	return 0;
 }
 late_initcall(bench_init);

@@ -37,6 +37,7 @@
 #define HOLD_OOM_US	6000000
 #define GRACE_MS	20000
 #define LATE_US		300000
+#define FOOD		((size_t)64 << 20)
 
 #ifndef SYS_process_mrelease
 #define SYS_process_mrelease	448
@@ -45,11 +46,12 @@
 /* Poll until @condition holds or @ms have passed; is it true in the end? */
 #define within_ms(ms, condition) ({ \
 	unsigned int __left = (ms); \
-	while (!(condition) && __left) { \
+	bool __holds; \
+	while (!(__holds = (condition)) && __left) { \
 		sleep_ms(1); \
 		__left--; \
 	} \
-	(condition); \
+	__holds; \
 })
 
 static struct mmu_mirror_counters counters_of(struct mirror *m)
@@ -133,13 +135,18 @@ static void be_victim(FIXTURE_DATA(nonblock) *self, unsigned int hold_us, bool e
 {
 	struct mmu_mirror_inject hold = { .start_delay_us = hold_us };
 	struct mmu_mirror_inject refuse = { .refuse = REFUSALS };
-	size_t length = NR * page_size, eaten = 0;
+	size_t length = NR * page_size;
 	static char buf[1 << 20];
 	struct in_thread t = { .addr = self->apart, .length = page_size };
 	pthread_t thread;
+	char *food;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (pthread_create(&thread, NULL, drop, &t))
+		_exit(1);
+	/* mapped now, since the thread will keep mmap_lock */
+	food = mmap(NULL, FOOD, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (food == MAP_FAILED)
 		_exit(1);
 	memset(self->window, 1, length + page_size);
 	mirror_attach(&self->list, MMU_MIRROR_SHADOW, self->window, length);
@@ -161,15 +168,9 @@ static void be_victim(FIXTURE_DATA(nonblock) *self, unsigned int hold_us, bool e
 	if (!within_ms(GRACE_MS, counters_of(&self->list).start > counters_of(&self->list).end))
 		_exit(1);
 	*self->ready = true;
-	while (eat) {
-		/* until the cgroup is full */
-		char *p = mmap(NULL, sizeof(buf), PROT_READ | PROT_WRITE,
-			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-		if (p == MAP_FAILED || eaten++ > 256)
-			break;
-		memset(p, 1, sizeof(buf));
-	}
+	/* until the cgroup is full */
+	if (eat)
+		memset(food, 1, FOOD);
 	for (;;)
 		pause();
 }

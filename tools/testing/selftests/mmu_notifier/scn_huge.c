@@ -100,14 +100,10 @@ void scn_thp_mprotect(struct run *r)
 void scn_thp_split(struct run *r)
 {
 	struct area *a = area_huge(r, 1);
-	unsigned int tries;
 
-	lacks(r, need_debugfs());
 	prime(r, a);
 	op_begin(r);
-	for (tries = 0; tries < 10 && page_flag(a->base, KPF_THP_BIT); tries++)
-		file_write("/sys/kernel/debug/split_huge_pages", "%d,0x%lx,0x%lx", getpid(),
-			   (unsigned long)a->base, (unsigned long)(a->base + huge_size));
+	lacks(r, huge_split(a->base, huge_size));
 	really(r, !pages_flagged(a->base, HUGE_NR, KPF_THP_BIT));
 	op_end(r, EV_CLEAR, 1, HUGE_NR);
 	really(r, pages_present(a->base, HUGE_NR) == HUGE_NR);

@@ -13,8 +13,7 @@
 
 #define NR	32
 #define NR_EACH	64	/* a subscriber that misses one range in 16 misses 4 */
-#define NR_MANY	1024
-#define BALLAST_BYTES	((size_t)64 << 20)
+#define NR_HUGE	8
 
 void scn_dontneed(struct run *r)
 {
@@ -210,44 +209,62 @@ void scn_mbind(struct run *r)
 
 /*
  * Compaction moves pages from the start of a zone to free ones at its end, so
- * there has to be room behind the area: the ballast, which is there first and
- * freed afterwards. The area is full of holes, so that there is something to do.
+ * there has to be room behind the area: of some huge pages, all but the first
+ * in memory are freed. That one is split, and every second page of it given
+ * back: something to fill.
  */
-void scn_compaction(struct run *r)
+static size_t compact(struct run *r, int node)
 {
-	char *ballast = arena_place(r, BALLAST_BYTES, huge_size);
-	static uint64_t pfns[NR_MANY];
-	size_t i, moved = 0;
-	unsigned int tries;
+	const size_t bytes = NR_HUGE * huge_size, nr = huge_size / page_size;
+	char *base = arena_place(r, bytes, huge_size), *low = base;
+	size_t i, moved;
+	uint64_t *pfns;
 	struct area *a;
 
-	must(r, mmap(ballast, BALLAST_BYTES, PROT_READ | PROT_WRITE,
-		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == ballast);
-	madvise(ballast, BALLAST_BYTES, MADV_HUGEPAGE);
-	pages_bind(ballast, BALLAST_BYTES / page_size, 0);
-	for (i = 0; i < BALLAST_BYTES; i += page_size)
-		ballast[i] = 1;
+	must(r, mmap(base, bytes, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == base);
+	must(r, !madvise(base, bytes, MADV_HUGEPAGE));
+	pages_bind(base, bytes / page_size, node);
+	for (i = 0; i < bytes; i += page_size)
+		base[i] = 1;
+	for (i = huge_size; i < bytes; i += huge_size)
+		if (page_pfn(base + i) < page_pfn(low))
+			low = base + i;
 
-	a = area_new(r, NR_MANY);
-	pages_bind(a->base, NR_MANY, 0);
+	a = area_at(r, low, nr);
+	pfns = calloc(nr, sizeof(*pfns));
+	must(r, pfns);
+	lacks(r, huge_split(low, huge_size));
 	prime(r, a);
-	for (i = 1; i < NR_MANY; i += 2) {
+	for (i = 1; i < nr; i += 2) {
 		must(r, !madvise(page_of(a, i), page_size, MADV_DONTNEED));
 		a->want[i] = 0;
 	}
-	must(r, !munmap(ballast, BALLAST_BYTES));
-	pages_pfns(a->base, NR_MANY, pfns);
+	must(r, low == base || !munmap(base, low - base));
+	if (low + huge_size < base + bytes)
+		must(r, !munmap(low + huge_size, base + bytes - low - huge_size));
+	pages_pfns(low, nr, pfns);
 
 	op_begin(r);
-	for (tries = 0; tries < 5 && !moved; tries++) {
-		if (file_write("/proc/sys/vm/compact_memory", "1"))
-			lacks(r, "no compaction");
-		moved = pages_elsewhere(a->base, NR_MANY, pfns);
-	}
-	really(r, moved);
+	if (file_write("/proc/sys/vm/compact_memory", "1"))
+		lacks(r, "no compaction");
+	moved = pages_elsewhere(low, nr, pfns);
 	op_end(r, EV_CLEAR, moved, moved);
-	for (i = 0; i < NR_MANY; i += 2)
+	for (i = 0; i < nr; i += 2)
 		if (page_pfn(page_of(a, i)) != pfns[i])
 			area_mark(a, i, 1);
 	verify(r, a);
+	munmap(low, huge_size);
+	free(pfns);
+	return moved;
+}
+
+void scn_compaction(struct run *r)
+{
+	unsigned int tries;
+	size_t moved = 0;
+
+	for (tries = 0; tries < 4 && !moved; tries++)
+		moved = compact(r, need_nodes() ? 0 : tries % 2);
+	really(r, moved);
 }

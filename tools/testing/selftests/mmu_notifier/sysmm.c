@@ -29,6 +29,7 @@
 #define SWAP_BYTES	(192ULL << 20)
 #define CGROUP_ROOT	"/sys/fs/cgroup"
 #define KSM		"/sys/kernel/mm/ksm/"
+#define SPLIT_HUGE	"/sys/kernel/debug/split_huge_pages"
 #define HUGETLB		"/proc/sys/vm/nr_hugepages"
 
 size_t page_size, huge_size;
@@ -424,11 +425,23 @@ const char *need_hugetlb(unsigned int pages)
 	return file_number(HUGETLB) < (int64_t)pages ? "too few huge pages to be had" : NULL;
 }
 
+/* Split the huge pages in a range, as far as nobody is just using them. */
+const char *huge_split(void *addr, size_t bytes)
+{
+	const char *why = need_debugfs();
+	unsigned int tries;
+
+	for (tries = 0; !why && tries < 10 && page_flag(addr, KPF_THP_BIT); tries++)
+		file_write(SPLIT_HUGE, "%d,0x%lx,0x%lx", getpid(), (unsigned long)addr,
+			   (unsigned long)addr + bytes);
+	return why;
+}
+
 const char *need_debugfs(void)
 {
-	if (access("/sys/kernel/debug/split_huge_pages", W_OK))
+	if (access(SPLIT_HUGE, W_OK))
 		mount("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL);
-	return access("/sys/kernel/debug/split_huge_pages", W_OK) ?
+	return access(SPLIT_HUGE, W_OK) ?
 	       "no split_huge_pages in debugfs" : NULL;
 }
 

@@ -56,6 +56,7 @@ size_t pages_elsewhere(const void *addr, size_t nr, const uint64_t *pfns);
 size_t pages_same(const void *addr, size_t nr);
 
 size_t huge_mapped(const void *addr);
+const char *huge_split(void *addr, size_t bytes);
 void lru_drain(void);
 size_t evict(void *addr, size_t nr);
 size_t discard_free(void *addr, size_t nr);
