@@ -6,7 +6,7 @@ ARCH	?= $(patsubst aarch64,arm64,$(shell uname -m))
 V	?= 0
 JOBS	?= $(shell nproc)
 BUILD	?= $(CURDIR)/build
-export ARCH CROSS_COMPILE KSRC V JOBS BUILD
+export ARCH CROSS_COMPILE KSRC V JOBS BUILD QUICK
 
 # One clear line for a wrong variable, before anything is started.
 ifeq ($(filter $(ARCH),x86_64 arm64),)
@@ -37,6 +37,7 @@ help:
 #: make clients       compile every in-tree user of the interface
 #: make lint          checkpatch, W=1, sparse, kernel-doc
 #: make test-busted   break the code on purpose, patch by patch; the tests must notice
+#: make bench         stock's core and ours side by side; QUICK=1: natively only
 #: make series        the patches for git am, in build/series
 #: make series-check  apply them to a pristine tree, build every step
 #: make clean         remove build/
@@ -47,7 +48,7 @@ help:
 #: JOBS=N        parallel jobs (all processors)
 #: V=1           show the commands
 
-run test shell lint clients series series-check test-busted guest kernel: deps
+run test shell lint clients series series-check test-busted bench guest kernel: deps
 
 deps:
 	@scripts/deps.sh
@@ -70,7 +71,7 @@ shell: initramfs
 guest: initramfs
 	@$(if $(CMD),scripts/guest.sh '$(subst ','\'',$(CMD))',echo "make guest needs CMD='...'" >&2; exit 1)
 
-lint clients series series-check:
+bench lint clients series series-check:
 	@scripts/$@.sh
 
 test-busted:
@@ -79,5 +80,5 @@ test-busted:
 clean:
 	@rm -rf $(BUILD)
 
-.PHONY: help deps kernel initramfs run test shell guest lint clients series series-check test-busted clean
+.PHONY: help deps kernel initramfs run test shell guest lint clients series series-check test-busted bench clean
 .NOTPARALLEL:

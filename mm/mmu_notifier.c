@@ -226,9 +226,10 @@ static noinline int
 mn_start_intervals(struct mmu_notifier_subscriptions *subscriptions,
 		   struct mmu_notifier_range *range)
 {
+	bool covered;
 	int ret = 0;
 
-	mmu_interval_enter(&subscriptions->intervals, range);
+	covered = mmu_interval_enter(&subscriptions->intervals, range);
 	range->tracked |= MN_TRACK_INTERVALS;
 	if (!(range->tracked & MN_TRACK_LIST) &&
 	    mn_listening(subscriptions) & MN_TRACK_LIST) {	/* (B) */
@@ -241,7 +242,8 @@ mn_start_intervals(struct mmu_notifier_subscriptions *subscriptions,
 	if (ret)
 		goto err_leave;
 
-	ret = mmu_interval_invalidate(&subscriptions->intervals, range);
+	if (covered)
+		ret = mmu_interval_invalidate(&subscriptions->intervals, range);
 	if (ret)
 		goto err_list_end;
 	return 0;
@@ -597,8 +599,9 @@ void __mmu_notifier_release(struct mm_struct *mm)
 		mmu_notifier_range_init(&range, MMU_NOTIFY_RELEASE,
 					MMU_NOTIFIER_RANGE_BLOCKABLE, mm, 0,
 					ULONG_MAX);
-		mmu_interval_enter(&subscriptions->intervals, &range);
-		mmu_interval_invalidate(&subscriptions->intervals, &range);
+		if (mmu_interval_enter(&subscriptions->intervals, &range))
+			mmu_interval_invalidate(&subscriptions->intervals,
+						&range);
 		mmu_interval_leave(&subscriptions->intervals, &range);
 	}
 

@@ -111,7 +111,7 @@ int mmu_notifier_track_intervals(struct mm_struct *mm);
 
 /* mm/mmu_notifier_interval.c */
 void mmu_interval_init(struct mmu_interval_state *state);
-void mmu_interval_enter(struct mmu_interval_state *state,
+bool mmu_interval_enter(struct mmu_interval_state *state,
 			struct mmu_notifier_range *range);
 int mmu_interval_invalidate(struct mmu_interval_state *state,
 			    const struct mmu_notifier_range *range);

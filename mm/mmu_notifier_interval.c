@@ -114,14 +114,22 @@ static void mn_wait(struct mmu_interval_state *state, unsigned long start,
 	wait_event(state->wq, mn_ended(state, start, last, ticket));
 }
 
-/* The range is in flight from here on. */
-void mmu_interval_enter(struct mmu_interval_state *state,
+/*
+ * The range is in flight from here on. True if there is somebody to be told;
+ * who comes later is kept from its addresses by the range being in flight.
+ */
+bool mmu_interval_enter(struct mmu_interval_state *state,
 			struct mmu_notifier_range *range)
 {
+	bool covered;
+
 	spin_lock(&state->lock);
 	range->ticket = ++state->ticket;
 	list_add_tail(&range->active, &state->active);
+	covered = interval_tree_iter_first(&state->tree, range->start,
+					   range->end - 1);
 	spin_unlock(&state->lock);
+	return covered;
 }
 
 /* The range is in flight no longer. */

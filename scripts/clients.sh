@@ -25,8 +25,13 @@ as_module()
 	mkdir -p "$dir"
 	rsync -rc drivers/misc/mmu_mirror/ "$dir"
 	KBUILD=$BUILD/kbuild-$ARCH
-	kmake modules_prepare
-	kmake M="$dir" CONFIG_MMU_MIRROR=m KBUILD_EXTRA_SYMBOLS="$KBUILD/vmlinux.symvers" modules
+	kmake modules_prepare &&
+		kmake M="$dir" CONFIG_MMU_MIRROR=m KBUILD_EXTRA_SYMBOLS="$KBUILD/vmlinux.symvers" modules
+}
+
+off()
+{
+	! grep CONFIG_MMU_NOTIFIER=y "$KBUILD/.config"
 }
 
 ktap_begin clients
@@ -53,8 +58,7 @@ ktap_case "mmu_mirror as a module" as_module
 
 export KBUILD=$BUILD/kbuild-off
 "$TOP/scripts/config.sh" "$SELFTESTS/configs/off.config"
-ktap_case "off: no option pulls MMU_NOTIFIER in" eval \
-	'! grep CONFIG_MMU_NOTIFIER=y "$KBUILD/.config"'
+ktap_case "off: no option pulls MMU_NOTIFIER in" off
 off="kernel/fork.o kernel/events/uprobes.o $(users mm | grep -v 'mmu_notifier\|damon\|hmm\|migrate_device')"
 compile clients-off $off
 for o in $off; do

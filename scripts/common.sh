@@ -108,7 +108,7 @@ how_far()
 	if [ "$1" -gt 0 ] && [ "$2" -gt "$1" ]; then
 		echo "$(($1 * 100 / $2)) %, $(minutes "$3"), about $(minutes $(($3 * ($2 - $1) / $1))) left"
 	else
-		echo "$(minutes "$3")"
+		minutes "$3"
 	fi
 }
 

@@ -13,7 +13,7 @@ fragments=("$@")
 
 # Again only when a fragment or one of our Kconfig changes did.
 stamp=$KBUILD/.fragments
-state=$({ cat "${fragments[@]}" Kconfig patches/*Kconfig* "$STOCK.source"; echo "${fragments[*]}"; } 2>/dev/null | cksum)
+state=$({ cat "${fragments[@]}" Kconfig patches/*kconfig* "$STOCK.source"; echo "${fragments[*]}"; } 2>/dev/null | cksum)
 [ "$state" != "$(cat "$stamp" 2>/dev/null)" ] || exit 0
 
 say "configuring ${KBUILD##*/}"

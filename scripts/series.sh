@@ -48,12 +48,13 @@ message()
 		[ "$(wc -w <<<"$patches")" = 1 ] ||
 			die "step $slug of the manifest needs a message, patches/messages/$slug"
 		file=$BUILD/.message
-		sed '/^---$/,$d' "$TOP/patches/"$patches >"$file"
+		sed '/^---$/,$d' "$TOP/patches/${patches# }" >"$file"
 	fi
 	echo "$file"
 }
 
-slug= patches=
+slug=
+patches=
 cd "$TOP"
 while read -r word rest; do
 	case $word in
@@ -84,8 +85,8 @@ finish
 
 # Whatever the overlay lays must be what the series ends with.
 (cd "$BUILD/stage" && find . -type f | sed 's,^\./,,' | sort) >"$BUILD/.series.want"
-in_repo ls-files | sort | diff "$BUILD/.series.want" - >"$LOGS/series.log" ||
-	die "the series and the overlay hold different files; see $LOGS/series.log"
+in_repo ls-files | sort | diff "$BUILD/.series.want" - | grep '^[<>]' >"$LOGS/series.log" &&
+	die "laid but in no step of the manifest (<), or the reverse (>):"$'\n'"$(cat "$LOGS/series.log")"
 diff -r -x .git "$BUILD/stage" "$repo" >"$LOGS/series.log" ||
 	die "the series and the overlay differ; see $LOGS/series.log"
 

@@ -110,11 +110,11 @@ static bool callback_begins(struct mirror *dev)
 }
 
 /* How long a detach takes; the device has SPTEs to drop. */
-static uint64_t time_detach(unsigned int personality)
+static __u64 time_detach(unsigned int personality)
 {
 	char *window = window_new();
 	struct mirror dev;
-	uint64_t word = 1, began, took;
+	__u64 word = 1, began, took;
 
 	mirror_open(&dev);
 	mirror_attach(&dev, personality, window, WINDOW_PAGES * page_size);
@@ -131,9 +131,9 @@ static uint64_t time_detach(unsigned int personality)
  * How long it takes from exit until the process can be waited for. It drops its
  * memory on the way there, which the device is asked to confirm.
  */
-static uint64_t time_exit(unsigned int personality)
+static __u64 time_exit(unsigned int personality)
 {
-	uint64_t word = 1, *began, took;
+	__u64 word = 1, *began, took;
 	struct mmu_mirror_counters c;
 	struct mirror dev;
 	char *window;
@@ -164,12 +164,12 @@ static uint64_t time_exit(unsigned int personality)
 
 static int by_size(const void *a, const void *b)
 {
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+	__u64 x = *(const __u64 *)a, y = *(const __u64 *)b;
 
 	return x < y ? -1 : x > y;
 }
 
-static uint64_t median(uint64_t *us)
+static __u64 median(__u64 *us)
 {
 	qsort(us, TIMES, sizeof(*us), by_size);
 	return (us[TIMES / 2 - 1] + us[TIMES / 2]) / 2;
@@ -177,9 +177,9 @@ static uint64_t median(uint64_t *us)
 
 static void compare(struct __test_metadata *_metadata, struct mirror *sleeping, pid_t *sleeper,
 		    unsigned int sleeper_personality, unsigned int personality,
-		    uint64_t (*timed)(unsigned int personality), const char *what)
+		    __u64 (*timed)(unsigned int personality), const char *what)
 {
-	uint64_t with[TIMES], without[TIMES], m_with, m_without;
+	__u64 with[TIMES], without[TIMES], m_with, m_without;
 	unsigned int i;
 
 	for (i = 0; i < TIMES / 2; i++)
@@ -203,8 +203,8 @@ static void compare(struct __test_metadata *_metadata, struct mirror *sleeping, 
 	m_without = median(without);
 	m_with = median(with);
 	TH_LOG("%s: median %llu us (most %llu) without a sleeper, %llu us (most %llu) with", what,
-	       (unsigned long long)m_without, (unsigned long long)without[TIMES - 1],
-	       (unsigned long long)m_with, (unsigned long long)with[TIMES - 1]);
+	       m_without, without[TIMES - 1],
+	       m_with, with[TIMES - 1]);
 	EXPECT_LE(m_with, m_without * 2 > m_without + NOISE_US ? m_without * 2 :
 			  m_without + NOISE_US);
 	EXPECT_LE(with[TIMES - 1], LIMIT_US);

@@ -97,7 +97,7 @@ int mirror_try_read(struct mirror *m, const void *addr, void *buf, size_t length
 
 	if (!err && access.done != length)
 		mirror_die("device read %llu bytes of %zu and called it success",
-			   (unsigned long long)access.done, length);
+			   access.done, length);
 	return err;
 }
 
@@ -114,12 +114,12 @@ int mirror_try_write(struct mirror *m, const void *addr, const void *buf,
 
 	if (!err && access.done != length)
 		mirror_die("device wrote %llu bytes of %zu and called it success",
-			   (unsigned long long)access.done, length);
+			   access.done, length);
 	return err;
 }
 
-int mirror_try_add(struct mirror *m, const void *addr, uint64_t value,
-		   uint64_t *old, unsigned int flags)
+int mirror_try_add(struct mirror *m, const void *addr, __u64 value,
+		   __u64 *old, unsigned int flags)
 {
 	struct mmu_mirror_add arg = {
 		.size = sizeof(arg),
@@ -160,7 +160,7 @@ int mirror_try_inject(struct mirror *m, struct mmu_mirror_inject *inject)
 }
 
 int mirror_try_engine(struct mirror *m, unsigned int flags, const void *start,
-		      size_t length, uint64_t *done)
+		      size_t length, __u64 *done)
 {
 	struct mmu_mirror_engine arg = {
 		.size = sizeof(arg),
@@ -175,7 +175,7 @@ int mirror_try_engine(struct mirror *m, unsigned int flags, const void *start,
 	return err;
 }
 
-int mirror_try_detach(struct mirror *m, uint64_t *wait_us)
+int mirror_try_detach(struct mirror *m, __u64 *wait_us)
 {
 	struct mmu_mirror_detach arg = { .size = sizeof(arg) };
 	int err = command(m, MMU_MIRROR_DETACH, &arg);
@@ -247,17 +247,17 @@ void mirror_engine_start(struct mirror *m, unsigned int flags, const void *start
 	demand(mirror_try_engine(m, flags, start, length, NULL), "start the engine");
 }
 
-uint64_t mirror_engine_stop(struct mirror *m)
+__u64 mirror_engine_stop(struct mirror *m)
 {
-	uint64_t done = 0;
+	__u64 done = 0;
 
 	demand(mirror_try_engine(m, 0, NULL, 0, &done), "stop the engine");
 	return done;
 }
 
-uint64_t mirror_detach(struct mirror *m)
+__u64 mirror_detach(struct mirror *m)
 {
-	uint64_t wait_us = 0;
+	__u64 wait_us = 0;
 
 	demand(mirror_try_detach(m, &wait_us), "detach the device");
 	return wait_us;

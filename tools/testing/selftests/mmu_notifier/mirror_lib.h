@@ -14,9 +14,10 @@
 #ifndef _SELFTESTS_MIRROR_LIB_H
 #define _SELFTESTS_MIRROR_LIB_H
 
+#include <linux/compiler.h>
+#include <linux/types.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include "../../../../drivers/misc/mmu_mirror/mmu_mirror_uapi.h"
 
@@ -40,7 +41,8 @@ extern const char * const mirror_personalities[];
 #define MIRROR_NR_PERSONALITIES	2
 
 extern void (*mirror_die_hook)(const char *text);
-void mirror_die(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
+__noreturn void mirror_die(const char *fmt, ...)
+	__printf(1, 2);
 
 int mirror_try_open(struct mirror *m);
 int mirror_try_attach(struct mirror *m, unsigned int personality,
@@ -52,16 +54,16 @@ int mirror_try_write(struct mirror *m, const void *addr, const void *buf,
 		     size_t length, unsigned int flags);
 int mirror_try_access(struct mirror *m, unsigned long cmd,
 		      struct mmu_mirror_access *access);
-int mirror_try_add(struct mirror *m, const void *addr, uint64_t value,
-		   uint64_t *old, unsigned int flags);
+int mirror_try_add(struct mirror *m, const void *addr, __u64 value,
+		   __u64 *old, unsigned int flags);
 int mirror_try_counters(struct mirror *m, struct mmu_mirror_counters *c,
 			unsigned int flags);
 int mirror_try_check(struct mirror *m, const void *start, size_t length,
 		     struct mmu_mirror_check *check);
 int mirror_try_inject(struct mirror *m, struct mmu_mirror_inject *inject);
 int mirror_try_engine(struct mirror *m, unsigned int flags, const void *start,
-		      size_t length, uint64_t *done);
-int mirror_try_detach(struct mirror *m, uint64_t *wait_us);
+		      size_t length, __u64 *done);
+int mirror_try_detach(struct mirror *m, __u64 *wait_us);
 
 void mirror_open(struct mirror *m);
 void mirror_close(struct mirror *m);
@@ -76,7 +78,7 @@ void mirror_delay(struct mirror *m, unsigned int start_us, unsigned int end_us);
 void mirror_refuse(struct mirror *m, unsigned int times);
 void mirror_engine_start(struct mirror *m, unsigned int flags, const void *start,
 			 size_t length);
-uint64_t mirror_engine_stop(struct mirror *m);
-uint64_t mirror_detach(struct mirror *m);
+__u64 mirror_engine_stop(struct mirror *m);
+__u64 mirror_detach(struct mirror *m);
 
 #endif /* _SELFTESTS_MIRROR_LIB_H */

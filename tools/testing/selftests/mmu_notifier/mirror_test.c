@@ -12,7 +12,6 @@
 #define EFFORT	2
 
 FIXTURE(mirror) {
-	struct verdict verdict;
 };
 
 FIXTURE_VARIANT(mirror) {
@@ -43,10 +42,11 @@ FIXTURE_TEARDOWN(mirror)
 {
 }
 
+/* The case has the scenario's name. */
 static void run_case(struct __test_metadata *_metadata, unsigned int personality,
-		     const struct scenario *scn, struct verdict *v)
+		     struct verdict *v)
 {
-	scenario_run(scn, personality, EFFORT, SECONDS, v);
+	scenario_run(scenario_find(_metadata->name), personality, EFFORT, SECONDS, v);
 	if (v->outcome == OUTCOME_SKIP)
 		SKIP(return, "%s", v->why);
 	EXPECT_EQ(v->outcome, OUTCOME_OK) {
@@ -57,19 +57,83 @@ static void run_case(struct __test_metadata *_metadata, unsigned int personality
 	EXPECT_GT(v->accesses, 0u);
 }
 
-enum scenario_index {
-#define X(name, what, flags) INDEX_##name,
-	FOR_EACH_SCENARIO(X)
-#undef X
-};
+static unsigned int nr_cases;
 
-#define X(name, what, flags) \
+#define CASE(name) \
+static struct verdict name##_verdict; \
+static void __attribute__((constructor)) count_##name(void) \
+{ \
+	nr_cases++; \
+} \
 TEST_F_TIMEOUT(mirror, name, SECONDS + 20) \
 { \
-	run_case(_metadata, variant->personality, &scenarios[INDEX_##name], &self->verdict); \
+	run_case(_metadata, variant->personality, &name##_verdict); \
 }
 
-FOR_EACH_SCENARIO(X)
-#undef X
+CASE(munmap_whole)
+CASE(munmap_part)
+CASE(munmap_middle)
+CASE(munmap_each)
+CASE(mmap_over)
+CASE(mprotect_none)
+CASE(mprotect_read)
+CASE(mprotect_each)
+CASE(mremap_move)
+CASE(mremap_keep)
+CASE(mremap_grow)
+CASE(address_zero)
+CASE(soft_dirty)
+CASE(dontneed)
+CASE(dontneed_each)
+CASE(free_reclaim)
+CASE(free_dirty)
+CASE(pageout)
+CASE(swap_dirty)
+CASE(memcg_reclaim)
+CASE(move_pages)
+CASE(mbind)
+CASE(compaction)
+CASE(thp_collapse)
+CASE(thp_munmap)
+CASE(thp_dontneed)
+CASE(thp_mprotect)
+CASE(thp_split)
+CASE(thp_mremap)
+CASE(thp_pageout)
+CASE(thp_migrate)
+CASE(thp_fork)
+CASE(hugetlb_unmap)
+CASE(hugetlb_cow)
+CASE(ksm_merge)
+CASE(ksm_break)
+CASE(fork_parent_first)
+CASE(fork_child_first)
+CASE(memfd_truncate)
+CASE(memfd_punch)
+CASE(memfd_pageout)
+CASE(file_cow)
+CASE(uffd_wp)
+CASE(uffd_move)
+CASE(exit_busy)
+CASE(kill_busy)
+CASE(exec_busy)
+CASE(close_busy)
+CASE(detach_busy)
+CASE(fault_in_flight)
+CASE(start_first)
+CASE(zap_observer)
+CASE(storm_dontneed)
+CASE(storm_migrate)
+CASE(storm_pageout)
+CASE(storm_mremap)
+CASE(storm_fork)
+CASE(storm_thp)
+CASE(storm_ksm)
+
+TEST(each_scenario_is_a_case)
+{
+	EXPECT_EQ(scenario_nth(nr_cases), NULL);
+	EXPECT_NE(scenario_nth(nr_cases - 1), NULL);
+}
 
 TEST_HARNESS_MAIN

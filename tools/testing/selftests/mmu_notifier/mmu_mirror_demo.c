@@ -18,7 +18,7 @@
 #define EXIT_USAGE	2
 #define EXIT_SKIP	4
 
-static void usage(FILE *to)
+static void help(FILE *to)
 {
 	fprintf(to,
 		"usage: mmu_mirror_demo [-p shadow|svm] [-e EFFORT] [-t] [--list] [SCENARIO...]\n"
@@ -49,10 +49,11 @@ static bool wanted(const struct scenario *scn, char **filters)
 
 static void list(void)
 {
+	const struct scenario *scn;
 	unsigned int i;
 
-	for (i = 0; i < nr_scenarios; i++)
-		printf("%-20s%s\n", scenarios[i].name, scenarios[i].what);
+	for (i = 0; (scn = scenario_nth(i)); i++)
+		printf("%-20s%s\n", scn->name, scn->what);
 }
 
 static bool times;
@@ -61,8 +62,8 @@ struct totals {
 	unsigned int rows;
 	unsigned int bad;
 	unsigned int skipped;
-	uint64_t accesses;
-	uint64_t stale;
+	__u64 accesses;
+	__u64 stale;
 };
 
 static void row(const struct scenario *scn, unsigned int personality, unsigned int effort,
@@ -74,11 +75,11 @@ static void row(const struct scenario *scn, unsigned int personality, unsigned i
 	printf("%-39s %-6s", scn->what, mirror_personalities[personality]);
 	fflush(stdout);
 	scenario_run(scn, personality, effort, SECONDS, &v);
-	printf(" %9llu %9llu %9llu %6llu  %s", (unsigned long long)v.callbacks,
-	       (unsigned long long)v.dropped, (unsigned long long)v.accesses,
-	       (unsigned long long)v.stale, words[v.outcome]);
+	printf(" %9llu %9llu %9llu %6llu  %s", v.callbacks,
+	       v.dropped, v.accesses,
+	       v.stale, words[v.outcome]);
 	if (times)
-		printf("  %llu ms", (unsigned long long)v.us / 1000);
+		printf("  %llu ms", v.us / 1000);
 	printf("\n");
 	if (v.why[0])
 		printf("    %s: %s\n", scn->name, v.why);
@@ -92,16 +93,15 @@ static void row(const struct scenario *scn, unsigned int personality, unsigned i
 }
 
 static int closing(const struct totals *t, unsigned int nr, unsigned int kinds,
-		   uint64_t us)
+		   __u64 us)
 {
 	printf("\n%u scenarios x %u personalit%s, %llu device accesses, %llu stale, %.1f s",
-	       nr, kinds, kinds == 1 ? "y" : "ies", (unsigned long long)t->accesses,
-	       (unsigned long long)t->stale, us / 1e6);
-	if (t->bad || t->skipped) {
+	       nr, kinds, kinds == 1 ? "y" : "ies", t->accesses,
+	       t->stale, us / 1e6);
+	if (t->bad || t->skipped)
 		printf(";\n%u rows failed, %u skipped.\n", t->bad, t->skipped);
-	} else {
+	else
 		printf(":\nthe device never saw a page that was no longer the process's.\n");
-	}
 	printf("DEMO: %s\n", t->bad ? "FAIL" : "PASS");
 	return t->bad ? EXIT_FAILURE : EXIT_SUCCESS;
 }
@@ -109,20 +109,21 @@ static int closing(const struct totals *t, unsigned int nr, unsigned int kinds,
 static int run_all(char **filters, int only, unsigned int effort)
 {
 	struct totals t = {};
+	const struct scenario *scn;
 	unsigned int i, p, nr = 0;
-	uint64_t began = now_us();
+	__u64 began = now_us();
 
 	printf("%-39s %-6s %9s %9s %9s %6s  %s\n", "", "", "callbacks", "SPTEs", "device", "",
 	       "");
 	printf("%-39s %-6s %9s %9s %9s %6s  %s\n", "operation", "device", "received",
 	       "dropped", "accesses", "stale", "verdict");
-	for (i = 0; i < nr_scenarios; i++) {
-		if (!wanted(&scenarios[i], filters))
+	for (i = 0; (scn = scenario_nth(i)); i++) {
+		if (!wanted(scn, filters))
 			continue;
 		nr++;
 		for (p = 0; p < MIRROR_NR_PERSONALITIES; p++)
 			if (only < 0 || only == (int)p)
-				row(&scenarios[i], p, effort, &t);
+				row(scn, p, effort, &t);
 	}
 	if (!nr)
 		return wrong("no scenario has a name with", filters[0]);
@@ -173,7 +174,7 @@ int main(int argc, char **argv)
 			list();
 			return EXIT_SUCCESS;
 		case 'h':
-			usage(stdout);
+			help(stdout);
 			return EXIT_SUCCESS;
 		case ':':
 			return wrong("a value is missing after", argv[optind - 1]);

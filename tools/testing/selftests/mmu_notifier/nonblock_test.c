@@ -32,7 +32,6 @@
 #include "sysmm.h"
 
 #define NR		16
-#define REFUSALS	3
 #define HOLD_US		3000000
 #define HOLD_OOM_US	6000000
 #define GRACE_MS	20000
@@ -62,7 +61,20 @@ static struct mmu_mirror_counters counters_of(struct mirror *m)
 	return c;
 }
 
-FIXTURE(nonblock) {
+/**
+ * struct stage - the victim and its devices
+ * @list: of personality shadow; its callback is the one that keeps the victim.
+ * @interval: of personality svm, with the engine on.
+ * @witness: of personality shadow, agrees to everything.
+ * @refuser: which of the first two refuses.
+ * @window: what they are attached to.
+ * @apart: a page behind it.
+ * @victim: the process.
+ * @refusals: how many times it refuses, in memory shared with the victim, and
+ *	not 0 when that one is ready. Ranges are asked for VMA by VMA, in order
+ *	of addresses; the window's is to be among those refused.
+ */
+struct stage {
 	struct mirror list;
 	struct mirror interval;
 	struct mirror witness;
@@ -70,7 +82,30 @@ FIXTURE(nonblock) {
 	char *window;
 	char *apart;
 	pid_t victim;
-	bool *ready;
+	unsigned int *refusals;
+};
+
+static unsigned int refusals_of(struct stage *s)
+{
+	return __atomic_load_n(s->refusals, __ATOMIC_ACQUIRE);
+}
+
+static unsigned int count_vmas(void)
+{
+	FILE *f = fopen("/proc/self/maps", "re");
+	unsigned int n = 0;
+	int c;
+
+	if (!f)
+		_exit(1);
+	while ((c = fgetc(f)) != EOF)
+		n += c == '\n';
+	fclose(f);
+	return n;
+}
+
+FIXTURE(nonblock) {
+	struct stage stage;
 };
 
 FIXTURE_VARIANT(nonblock) {
@@ -87,35 +122,38 @@ FIXTURE_VARIANT_ADD(nonblock, interval_refuses) {
 
 FIXTURE_SETUP(nonblock)
 {
-	int err = mirror_try_open(&self->list);
+	struct stage *s = &self->stage;
+	int err = mirror_try_open(&s->list);
 
 	if (err == -ENOENT)
 		SKIP(return, "no " MMU_MIRROR_PATH);
 	ASSERT_EQ(err, 0);
 	sysmm_init();
-	mirror_open(&self->interval);
-	mirror_open(&self->witness);
-	self->refuser = variant->interval_refuses ? &self->interval : &self->list;
-	self->window = mmap(NULL, (NR + 1) * page_size, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	ASSERT_NE(self->window, MAP_FAILED);
-	self->apart = self->window + NR * page_size;
-	self->ready = mmap(NULL, page_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+	mirror_open(&s->interval);
+	mirror_open(&s->witness);
+	s->refuser = variant->interval_refuses ? &s->interval : &s->list;
+	s->window = mmap(NULL, (NR + 1) * page_size, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(s->window, MAP_FAILED);
+	s->apart = s->window + NR * page_size;
+	s->refusals = mmap(NULL, page_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
 			   -1, 0);
-	ASSERT_NE(self->ready, MAP_FAILED);
+	ASSERT_NE(s->refusals, MAP_FAILED);
 }
 
 FIXTURE_TEARDOWN(nonblock)
 {
-	mirror_close(&self->witness);
-	mirror_close(&self->interval);
-	mirror_close(&self->list);
+	struct stage *s = &self->stage;
+
+	mirror_close(&s->witness);
+	mirror_close(&s->interval);
+	mirror_close(&s->list);
 }
 
 struct in_thread {
 	char *addr;
 	size_t length;
-	uint64_t began;
+	__u64 began;
 	bool go;
 };
 
@@ -131,13 +169,13 @@ static void *drop(void *arg)
 }
 
 /* Never returns. */
-static void be_victim(FIXTURE_DATA(nonblock) *self, unsigned int hold_us, bool eat)
+static void be_victim(struct stage *s, unsigned int hold_us, bool eat)
 {
 	struct mmu_mirror_inject hold = { .start_delay_us = hold_us };
-	struct mmu_mirror_inject refuse = { .refuse = REFUSALS };
+	struct mmu_mirror_inject refuse = { };
 	size_t length = NR * page_size;
 	static char buf[1 << 20];
-	struct in_thread t = { .addr = self->apart, .length = page_size };
+	struct in_thread t = { .addr = s->apart, .length = page_size };
 	pthread_t thread;
 	char *food;
 
@@ -148,26 +186,27 @@ static void be_victim(FIXTURE_DATA(nonblock) *self, unsigned int hold_us, bool e
 	food = mmap(NULL, FOOD, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (food == MAP_FAILED)
 		_exit(1);
-	memset(self->window, 1, length + page_size);
-	mirror_attach(&self->list, MMU_MIRROR_SHADOW, self->window, length);
-	mirror_attach(&self->interval, MMU_MIRROR_SVM, self->window, length);
-	mirror_attach(&self->witness, MMU_MIRROR_SHADOW, self->window, length);
-	mirror_read(&self->list, self->window, buf, length);
-	mirror_read(&self->interval, self->window, buf, length);
-	mirror_read(&self->witness, self->window, buf, length);
-	mirror_engine_start(&self->interval, MMU_MIRROR_ENGINE_READ, NULL, 0);
+	memset(s->window, 1, length + page_size);
+	mirror_attach(&s->list, MMU_MIRROR_SHADOW, s->window, length);
+	mirror_attach(&s->interval, MMU_MIRROR_SVM, s->window, length);
+	mirror_attach(&s->witness, MMU_MIRROR_SHADOW, s->window, length);
+	mirror_read(&s->list, s->window, buf, length);
+	mirror_read(&s->interval, s->window, buf, length);
+	mirror_read(&s->witness, s->window, buf, length);
+	mirror_engine_start(&s->interval, MMU_MIRROR_ENGINE_READ, NULL, 0);
 
 	/* The list, which is told of all of the memory, makes the thread sleep. */
-	if (self->refuser == &self->list)
-		hold.refuse = REFUSALS;
-	else if (mirror_try_inject(&self->interval, &refuse))
-		_exit(1);
-	if (mirror_try_inject(&self->list, &hold))
+	if (s->refuser == &s->list)
+		hold.refuse = count_vmas();
+	else
+		refuse.refuse = 3;
+	if (mirror_try_inject(&s->list, &hold) ||
+	    mirror_try_inject(&s->interval, &refuse))
 		_exit(1);
 	__atomic_store_n(&t.go, true, __ATOMIC_RELEASE);
-	if (!within_ms(GRACE_MS, counters_of(&self->list).start > counters_of(&self->list).end))
+	if (!within_ms(GRACE_MS, counters_of(&s->list).start > counters_of(&s->list).end))
 		_exit(1);
-	*self->ready = true;
+	__atomic_store_n(s->refusals, hold.refuse + refuse.refuse, __ATOMIC_RELEASE);
 	/* until the cgroup is full */
 	if (eat)
 		memset(food, 1, FOOD);
@@ -176,15 +215,15 @@ static void be_victim(FIXTURE_DATA(nonblock) *self, unsigned int hold_us, bool e
 }
 
 /* What has to hold once ranges were refused, while the victim still lives. */
-static void nothing_hangs(struct __test_metadata *_metadata, FIXTURE_DATA(nonblock) *self)
+static void nothing_hangs(struct __test_metadata *_metadata, struct stage *s)
 {
-	struct mmu_mirror_counters before = counters_of(&self->interval), c;
-	uint64_t began;
+	struct mmu_mirror_counters before = counters_of(&s->interval), c;
+	__u64 began;
 	pid_t remover;
 	int status;
 
 	/* a reader: the engine's faults are answered, be it by an error */
-	EXPECT_TRUE(within_ms(GRACE_MS, (c = counters_of(&self->interval),
+	EXPECT_TRUE(within_ms(GRACE_MS, (c = counters_of(&s->interval),
 					 c.engine_faults > before.engine_faults))) {
 		TH_LOG("a reader waits for a refused range");
 	}
@@ -194,26 +233,26 @@ static void nothing_hangs(struct __test_metadata *_metadata, FIXTURE_DATA(nonblo
 	remover = fork();
 	ASSERT_GE(remover, 0);
 	if (!remover)
-		_exit(mirror_try_detach(&self->interval, NULL) != 0);
+		_exit(mirror_try_detach(&s->interval, NULL) != 0);
 	EXPECT_TRUE(within_ms(GRACE_MS, waitpid(remover, &status, WNOHANG) == remover)) {
 		TH_LOG("a removal waits for a refused range");
 		kill(remover, SIGKILL);
 		return;
 	}
-	TH_LOG("removed after %llu us", (unsigned long long)(now_us() - began));
+	TH_LOG("removed after %llu us", (now_us() - began));
 	EXPECT_EQ(status, 0);
 }
 
 /* And when it is gone */
-static void is_balanced(struct __test_metadata *_metadata, FIXTURE_DATA(nonblock) *self)
+static void is_balanced(struct __test_metadata *_metadata, struct stage *s)
 {
 	struct mmu_mirror_counters c;
 	int status;
 
-	EXPECT_TRUE(within_ms(GRACE_MS, waitpid(self->victim, &status, WNOHANG) == self->victim));
-	EXPECT_TRUE(within_ms(GRACE_MS, counters_of(&self->witness).release == 1));
+	EXPECT_TRUE(within_ms(GRACE_MS, waitpid(s->victim, &status, WNOHANG) == s->victim));
+	EXPECT_TRUE(within_ms(GRACE_MS, counters_of(&s->witness).release == 1));
 
-	c = counters_of(&self->witness);
+	c = counters_of(&s->witness);
 	EXPECT_GT(c.nonblock, 0u);
 	EXPECT_EQ(c.refused, 0u);
 	EXPECT_EQ(c.start, c.end);
@@ -221,33 +260,34 @@ static void is_balanced(struct __test_metadata *_metadata, FIXTURE_DATA(nonblock
 	EXPECT_EQ(c.unbalanced, 0u);
 	EXPECT_EQ(c.mapped, 0u);
 
-	c = counters_of(&self->list);
+	c = counters_of(&s->list);
 	EXPECT_EQ(c.start, c.end + c.refused);
 	EXPECT_EQ(c.in_flight, 0u);
 	EXPECT_EQ(c.unbalanced, 0u);
 	EXPECT_EQ(c.release, 1u);
 	EXPECT_EQ(c.mapped, 0u);
 
-	c = counters_of(&self->interval);
+	c = counters_of(&s->interval);
 	EXPECT_EQ(c.unbalanced, 0u);
 	EXPECT_EQ(c.mapped, 0u);
-	EXPECT_EQ(counters_of(self->refuser).refused, REFUSALS);
+	EXPECT_EQ(counters_of(s->refuser).refused, refusals_of(s));
 }
 
 /* On request */
 TEST_F_TIMEOUT(nonblock, process_mrelease, 90)
 {
+	struct stage *s = &self->stage;
 	int fd, err = 0, again = 0;
-	uint64_t deadline;
+	__u64 deadline;
 
-	self->victim = fork();
-	ASSERT_GE(self->victim, 0);
-	if (!self->victim)
-		be_victim(self, HOLD_US, false);
-	ASSERT_TRUE(within_ms(GRACE_MS, *(volatile bool *)self->ready));
-	fd = syscall(SYS_pidfd_open, self->victim, 0);
+	s->victim = fork();
+	ASSERT_GE(s->victim, 0);
+	if (!s->victim)
+		be_victim(s, HOLD_US, false);
+	ASSERT_TRUE(within_ms(GRACE_MS, refusals_of(s)));
+	fd = syscall(SYS_pidfd_open, s->victim, 0);
 	ASSERT_GE(fd, 0);
-	ASSERT_EQ(kill(self->victim, SIGKILL), 0);
+	ASSERT_EQ(kill(s->victim, SIGKILL), 0);
 
 	/* the refusals come first, then there are none left */
 	deadline = now_us() + HOLD_US / 2;
@@ -258,16 +298,17 @@ TEST_F_TIMEOUT(nonblock, process_mrelease, 90)
 	EXPECT_EQ(err, 0);
 	EXPECT_GT(again, 0);
 	close(fd);
-	EXPECT_GT(counters_of(&self->interval).nonblock, 0u);
-	EXPECT_EQ(counters_of(self->refuser).refused, REFUSALS);
+	EXPECT_GT(counters_of(&s->interval).nonblock, 0u);
+	EXPECT_EQ(counters_of(s->refuser).refused, refusals_of(s));
 
-	nothing_hangs(_metadata, self);
-	is_balanced(_metadata, self);
+	nothing_hangs(_metadata, s);
+	is_balanced(_metadata, s);
 }
 
 /* By the OOM reaper: it comes two seconds after the OOM killer. */
 TEST_F_TIMEOUT(nonblock, oom_reaper, 120)
 {
+	struct stage *s = &self->stage;
 	char name[32], line[8192], printk[64] = "";
 	bool reaped = false;
 	int log;
@@ -283,21 +324,21 @@ TEST_F_TIMEOUT(nonblock, oom_reaper, 120)
 	file_read("/proc/sys/kernel/printk", printk, sizeof(printk));
 	file_write("/proc/sys/kernel/printk", "1");
 
-	self->victim = fork();
-	ASSERT_GE(self->victim, 0);
-	if (!self->victim) {
+	s->victim = fork();
+	ASSERT_GE(s->victim, 0);
+	if (!s->victim) {
 		if (cgroup_enter(name) || cgroup_set(name, "memory.max", "24M"))
 			_exit(1);
 		cgroup_set(name, "memory.swap.max", "0");
-		be_victim(self, HOLD_OOM_US, true);
+		be_victim(s, HOLD_OOM_US, true);
 	}
-	EXPECT_TRUE(within_ms(GRACE_MS, *(volatile bool *)self->ready));
-	EXPECT_TRUE(within_ms(GRACE_MS, counters_of(&self->witness).nonblock > 0)) {
+	EXPECT_TRUE(within_ms(GRACE_MS, refusals_of(s)));
+	EXPECT_TRUE(within_ms(GRACE_MS, counters_of(&s->witness).nonblock > 0)) {
 		TH_LOG("the OOM reaper did not come");
 	}
-	EXPECT_TRUE(within_ms(2000, counters_of(self->refuser).refused == REFUSALS));
-	nothing_hangs(_metadata, self);
-	is_balanced(_metadata, self);
+	EXPECT_TRUE(within_ms(2000, counters_of(s->refuser).refused == refusals_of(s)));
+	nothing_hangs(_metadata, s);
+	is_balanced(_metadata, s);
 	if (printk[0])
 		file_write("/proc/sys/kernel/printk", "%s", printk);
 
@@ -352,12 +393,21 @@ FIXTURE_TEARDOWN(late)
 	mirror_close(&self->early);
 }
 
+/* R5: a range from before its time is none of a subscription's business. */
+static void never_ends_unstarted(struct __test_metadata *_metadata, struct mirror *m)
+{
+	struct mmu_mirror_counters c = counters_of(m);
+
+	EXPECT_EQ(c.unbalanced, 0u);
+	EXPECT_LE(c.end, c.start);
+}
+
 /* A range is held before the page table changes; a device registers and faults. */
 TEST_F(late, dontneed)
 {
 	struct in_thread t = { .addr = self->window, .length = self->length };
 	struct mmu_mirror_check check;
-	uint64_t attached, word;
+	__u64 attached, word;
 	pthread_t thread;
 	size_t i;
 
@@ -383,16 +433,17 @@ TEST_F(late, dontneed)
 			continue;
 		EXPECT_EQ(word, 0u) TH_LOG("page %zu is stale", i);
 	}
+	never_ends_unstarted(_metadata, &self->late);
 	EXPECT_EQ(mirror_try_check(&self->late, NULL, 0, &check), 0);
 	EXPECT_EQ(check.stale, 0u);
-	EXPECT_EQ(*(volatile uint64_t *)self->window, 0u);
+	EXPECT_EQ(__atomic_load_n((__u64 *)self->window, __ATOMIC_RELAXED), 0u);
 }
 
 /* The same through the reverse map: no lock of the address space is held. */
 TEST_F(late, migration)
 {
 	struct mmu_mirror_check check;
-	uint64_t *word = (uint64_t *)self->window, seen, before = *word;
+	__u64 *word = (__u64 *)self->window, seen, before = *word;
 	int node, status;
 	pid_t mover;
 	size_t i;
@@ -431,9 +482,10 @@ TEST_F(late, migration)
 	EXPECT_EQ(status, 0);
 	EXPECT_EQ(page_node(self->window), node);
 
-	EXPECT_EQ(*(volatile uint64_t *)word, before + 100);
+	EXPECT_EQ(__atomic_load_n(word, __ATOMIC_RELAXED), before + 100);
 	ASSERT_EQ(mirror_try_add(&self->late, word, 1, &seen, 0), 0);
 	EXPECT_EQ(seen, before + 100);
+	never_ends_unstarted(_metadata, &self->late);
 	EXPECT_EQ(mirror_try_check(&self->late, NULL, 0, &check), 0);
 	EXPECT_EQ(check.stale, 0u);
 }

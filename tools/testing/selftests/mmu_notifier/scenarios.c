@@ -22,19 +22,49 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../kselftest.h"
+
 #include "scenarios.h"
 
 #define SETTLE_MS	2000
 #define CHUNK_PAGES	64
 
-#define X(id, text, bits) { .name = #id, .what = text, .run = scn_##id, .flags = bits },
-const struct scenario scenarios[] = {
-	FOR_EACH_SCENARIO(X)
+static const struct scenario *const groups[] = {
+	scn_map, scn_reclaim, scn_huge, scn_share, scn_life, scn_race,
 };
 
-#undef X
+/* NULL: there are no more */
+const struct scenario *scenario_nth(unsigned int nth)
+{
+	const struct scenario *scn;
+	unsigned int i;
 
-const unsigned int nr_scenarios = sizeof(scenarios) / sizeof(scenarios[0]);
+	for (i = 0; i < ARRAY_SIZE(groups); i++)
+		for (scn = groups[i]; scn->name; scn++)
+			if (!nth--)
+				return scn;
+	return NULL;
+}
+
+const struct scenario *scenario_find(const char *name)
+{
+	const struct scenario *scn;
+	unsigned int i;
+
+	for (i = 0; (scn = scenario_nth(i)); i++)
+		if (!strcmp(scn->name, name))
+			break;
+	return scn;
+}
+
+static unsigned int scenario_number(const struct scenario *scn)
+{
+	unsigned int i = 0;
+
+	while (scenario_nth(i) != scn)
+		i++;
+	return i;
+}
 
 /* -------------------------------------------------------------- verdicts */
 
@@ -86,7 +116,7 @@ void lacks(struct run *r, const char *why)
 }
 
 static void stale(struct run *r, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
+	__printf(2, 3);
 
 static void stale(struct run *r, const char *fmt, ...)
 {
@@ -106,15 +136,13 @@ static void died(const char *text)
 /* ------------------------------------------- loads and stores that may fail */
 
 static __thread sigjmp_buf fault_env;
-static __thread volatile sig_atomic_t fault_expected;
+static __thread int fault_expected;
 
 static void on_fault(int sig, siginfo_t *info, void *context)
 {
 	(void)context;
-	if (fault_expected) {
-		fault_expected = 0;
+	if (__atomic_exchange_n(&fault_expected, 0, __ATOMIC_RELAXED))
 		siglongjmp(fault_env, 1);
-	}
 	stop(current_run, "unexpected signal %d at address %p", sig, info->si_addr);
 }
 
@@ -132,20 +160,20 @@ static void catch_faults(void)
 /* Aligned words, each read once */
 int cpu_try_copy(void *to, const void *from, size_t bytes)
 {
-	const volatile uint64_t *in = from;
-	uint64_t *out = to;
+	const __u64 *in = from;
+	__u64 *out = to;
 	size_t i;
 
 	if (sigsetjmp(fault_env, 1))
 		return -EFAULT;
-	fault_expected = 1;
+	__atomic_store_n(&fault_expected, 1, __ATOMIC_SEQ_CST);
 	for (i = 0; i < bytes / sizeof(*in); i++)
-		out[i] = in[i];
-	fault_expected = 0;
+		out[i] = __atomic_load_n(&in[i], __ATOMIC_RELAXED);
+	__atomic_store_n(&fault_expected, 0, __ATOMIC_SEQ_CST);
 	return 0;
 }
 
-int cpu_try_load(const void *addr, uint64_t *value)
+int cpu_try_load(const void *addr, __u64 *value)
 {
 	return cpu_try_copy(value, addr, sizeof(*value));
 }
@@ -267,26 +295,26 @@ size_t next_page(const struct area *a, size_t i)
 /* --------------------------------------------------------------- content */
 
 /* magic, scenario, how manieth write, page; the low 12 bits are the word's */
-static uint64_t new_value(struct run *r, size_t page)
+static __u64 new_value(struct run *r, size_t page)
 {
-	uint64_t generation = __atomic_add_fetch(&r->generation, 1, __ATOMIC_RELAXED);
+	__u64 generation = __atomic_add_fetch(&r->generation, 1, __ATOMIC_RELAXED);
 
-	return 0x5ecULL << 52 | (uint64_t)r->id << 44 | (generation & 0xfffff) << 24 |
+	return 0x5ecULL << 52 | (__u64)r->id << 44 | (generation & 0xfffff) << 24 |
 	       (page & 0xfff) << 12;
 }
 
-static void fill(void *page, uint64_t value)
+static void fill(void *page, __u64 value)
 {
-	uint64_t *word = page;
+	__u64 *word = page;
 	size_t i;
 
 	for (i = 0; i < page_size / sizeof(*word); i++)
 		word[i] = value ? value + i : 0;
 }
 
-bool page_is(const void *page, uint64_t want)
+bool page_is(const void *page, __u64 want)
 {
-	const uint64_t *word = page;
+	const __u64 *word = page;
 	size_t i;
 
 	for (i = 0; i < page_size / sizeof(*word); i++)
@@ -301,8 +329,8 @@ void cpu_fill(struct run *r, struct area *a, size_t i)
 	fill(page_of(a, i), a->want[i]);
 }
 
-static __thread uint64_t device_page[8192];	/* 64 KiB pages, too */
-static __thread uint64_t cpu_page[8192];
+static __thread __u64 device_page[8192];	/* 64 KiB pages, too */
+static __thread __u64 cpu_page[8192];
 
 void dev_fill(struct run *r, struct area *a, size_t i)
 {
@@ -320,8 +348,8 @@ static void hold_against(struct run *r, struct area *a, size_t i, const void *se
 {
 	if (!page_is(seen, a->want[i]))
 		stale(r, "page %zu of %zu: %s sees %#llx, not %#llx", i, a->nr, who,
-		      (unsigned long long)*(const uint64_t *)seen,
-		      (unsigned long long)a->want[i]);
+		      *(const __u64 *)seen,
+		      a->want[i]);
 }
 
 static void cpu_looks(struct run *r, struct area *a, size_t i)
@@ -354,7 +382,7 @@ static void dev_looks(struct run *r, struct area *a, size_t i, unsigned int flag
 static void dev_writes(struct run *r, struct area *a, size_t i, unsigned int flags)
 {
 	const char *who = flags & MMU_MIRROR_NOFAULT ? "device (old SPTE)" : "device";
-	uint64_t value = new_value(r, i);
+	__u64 value = new_value(r, i);
 	int err;
 
 	fill(device_page, value);
@@ -379,8 +407,8 @@ void check_stale(struct run *r)
 		return;
 	__atomic_fetch_add(&r->v->stale, check.stale, __ATOMIC_RELAXED);
 	fail(r, "%llu of %llu SPTEs are stale, the first at %#llx",
-	     (unsigned long long)check.stale, (unsigned long long)check.mapped,
-	     (unsigned long long)check.first_stale);
+	     check.stale, check.mapped,
+	     check.first_stale);
 }
 
 static void look(struct run *r, struct area *a, bool write)
@@ -390,18 +418,18 @@ static void look(struct run *r, struct area *a, bool write)
 	check_stale(r);
 
 	/* what the device can still reach without asking anybody */
-	for_each_page(a, i)
+	for (i = 0; i < a->nr; i = next_page(a, i))
 		dev_looks(r, a, i, MMU_MIRROR_NOFAULT);
-	for_each_page(a, i)
+	for (i = 0; i < a->nr; i = next_page(a, i))
 		if (a->rights[i] != WRITES || write)
 			dev_writes(r, a, i, MMU_MIRROR_NOFAULT);
 
 	/* the CPU's view, and the device's through faults */
-	for_each_page(a, i)
+	for (i = 0; i < a->nr; i = next_page(a, i))
 		cpu_looks(r, a, i);
-	for_each_page(a, i)
+	for (i = 0; i < a->nr; i = next_page(a, i))
 		dev_looks(r, a, i, 0);
-	for_each_page(a, i)
+	for (i = 0; i < a->nr; i = next_page(a, i))
 		if (a->rights[i] != WRITES)
 			dev_writes(r, a, i, 0);
 	check_stale(r);
@@ -423,17 +451,17 @@ void verify(struct run *r, struct area *a)
 
 	look(r, a, true);
 
-	for_each_page(a, i)
+	for (i = 0; i < a->nr; i = next_page(a, i))
 		if (a->rights[i] == WRITES)
 			dev_writes(r, a, i, 0);
-	for_each_page(a, i)
+	for (i = 0; i < a->nr; i = next_page(a, i))
 		cpu_looks(r, a, i);
-	for_each_page(a, i)
+	for (i = 0; i < a->nr; i = next_page(a, i))
 		if (a->rights[i] == WRITES)
 			cpu_fill(r, a, i);
-	for_each_page(a, i)
+	for (i = 0; i < a->nr; i = next_page(a, i))
 		dev_looks(r, a, i, MMU_MIRROR_NOFAULT);
-	for_each_page(a, i)
+	for (i = 0; i < a->nr; i = next_page(a, i))
 		dev_looks(r, a, i, 0);
 	check_stale(r);
 }
@@ -476,7 +504,7 @@ static void all_mapped(struct run *r, struct area *a, bool write)
 			return;
 	}
 	stop(r, "device holds %llu SPTEs of %zu pages",
-	     (unsigned long long)check.mapped, a->nr);
+	     check.mapped, a->nr);
 }
 
 /* Values are exchanged, and the device ends up with writable SPTEs. */
@@ -490,7 +518,7 @@ void prime(struct run *r, struct area *a)
 	for (i = 0; i < a->nr; i++)
 		a->want[i] = new_value(r, i);
 	all_mapped(r, a, true);
-	for_each_page(a, i)
+	for (i = 0; i < a->nr; i = next_page(a, i))
 		cpu_looks(r, a, i);
 }
 
@@ -499,7 +527,7 @@ void prime_reads(struct run *r, struct area *a)
 {
 	size_t i;
 
-	for_each_page(a, i)
+	for (i = 0; i < a->nr; i = next_page(a, i))
 		cpu_looks(r, a, i);
 	all_mapped(r, a, false);
 }
@@ -507,7 +535,7 @@ void prime_reads(struct run *r, struct area *a)
 /* All pages hold the same, for KSM */
 void prime_same(struct run *r, struct area *a)
 {
-	uint64_t value = new_value(r, 0);
+	__u64 value = new_value(r, 0);
 	size_t i;
 
 	for (i = 0; i < a->nr; i++) {
@@ -515,7 +543,7 @@ void prime_same(struct run *r, struct area *a)
 		fill(page_of(a, i), value);
 	}
 	all_mapped(r, a, true);
-	for_each_page(a, i)
+	for (i = 0; i < a->nr; i = next_page(a, i))
 		cpu_looks(r, a, i);
 }
 
@@ -535,12 +563,28 @@ void settle(struct run *r, struct mirror *dev)
 		sleep_ms(2);
 	}
 	if (c.in_flight)
-		fail(r, "%llu ranges remain in flight", (unsigned long long)c.in_flight);
+		fail(r, "%llu ranges remain in flight", c.in_flight);
 	if (!svm && c.start != c.end + c.refused)
-		fail(r, "%llu starts, %llu refused, %llu ends", (unsigned long long)c.start,
-		     (unsigned long long)c.refused, (unsigned long long)c.end);
+		fail(r, "%llu starts, %llu refused, %llu ends", c.start,
+		     c.refused, c.end);
 	if (c.unbalanced)
-		fail(r, "%llu callbacks out of order", (unsigned long long)c.unbalanced);
+		fail(r, "%llu callbacks out of order", c.unbalanced);
+}
+
+/* Wait until the engine, just started, has made an access. */
+void engine_works(struct run *r)
+{
+	struct mmu_mirror_counters before, c;
+	unsigned int ms;
+
+	mirror_counters(&r->dev, &before);
+	for (ms = 0; ms < SETTLE_MS * 5; ms++) {
+		mirror_counters(&r->dev, &c);
+		if (c.engine > before.engine)
+			return;
+		sleep_ms(1);
+	}
+	stop(r, "the engine does not work");
 }
 
 /* To the totals of the verdict */
@@ -566,7 +610,7 @@ void op_begin(struct run *r)
  * Since op_begin() the device must have seen at least so many starts of that
  * kind, which dropped at least so many SPTEs.
  */
-void op_end(struct run *r, enum mirror_event event, uint64_t starts, uint64_t dropped)
+void op_end(struct run *r, enum mirror_event event, __u64 starts, __u64 dropped)
 {
 	struct mmu_mirror_counters c;
 
@@ -574,12 +618,12 @@ void op_end(struct run *r, enum mirror_event event, uint64_t starts, uint64_t dr
 	mirror_counters(&r->dev, &c);
 	if (c.events[event] - r->before.events[event] < starts)
 		fail(r, "%llu starts of event %d, not %llu",
-		     (unsigned long long)(c.events[event] - r->before.events[event]),
-		     event, (unsigned long long)starts);
+		     (c.events[event] - r->before.events[event]),
+		     event, starts);
 	if (c.dropped - r->before.dropped < dropped)
 		fail(r, "%llu SPTEs dropped, not %llu",
-		     (unsigned long long)(c.dropped - r->before.dropped),
-		     (unsigned long long)dropped);
+		     (c.dropped - r->before.dropped),
+		     dropped);
 	if (starts)
 		r->v->claims++;
 }
@@ -660,8 +704,8 @@ static void *act_once(void *arg)
  * first of them runs, with the time at which the operation began. Without a
  * delay: at once.
  */
-uint64_t action_begin(struct run *r, struct action *action, struct mirror *watch,
-		      unsigned int start_us, unsigned int end_us)
+__u64 action_begin(struct run *r, struct action *action, struct mirror *watch,
+		   unsigned int start_us, unsigned int end_us)
 {
 	struct mmu_mirror_counters before, now;
 	unsigned int ms;
@@ -758,12 +802,12 @@ void scenario_run(const struct scenario *scn, unsigned int personality,
 {
 	struct run r = {
 		.scn = scn,
-		.id = scn - scenarios,
+		.id = scenario_number(scn),
 		.personality = personality,
 		.effort = effort,
 		.dev.fd = -1,
 	};
-	uint64_t began = now_us();
+	__u64 began = now_us();
 	int status = 0;
 	pid_t pid;
 

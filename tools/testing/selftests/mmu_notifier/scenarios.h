@@ -23,10 +23,11 @@
 #ifndef _SELFTESTS_SCENARIOS_H
 #define _SELFTESTS_SCENARIOS_H
 
+#include <linux/compiler.h>
+#include <linux/types.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 #include <sys/types.h>
 
 #include "mirror_lib.h"
@@ -35,8 +36,15 @@
 struct run;
 
 /* The device is attached to another process, or more than once: no attach */
-#define SCN_UNATTACHED	(1u << 0)
+#define SCN_UNATTACHED	1
 
+/**
+ * struct scenario - one way to change memory
+ * @name: its name, also that of the test case.
+ * @what: what the table calls it, 39 columns at most.
+ * @run: does it.
+ * @flags: SCN_UNATTACHED.
+ */
 struct scenario {
 	const char *name;
 	const char *what;
@@ -44,74 +52,12 @@ struct scenario {
 	unsigned int flags;
 };
 
-/* name, what the table says (38 columns at most), flags */
-#define FOR_EACH_SCENARIO(X) \
-	X(munmap_whole, "munmap, whole", 0) \
-	X(munmap_part, "munmap, first and last part", 0) \
-	X(munmap_middle, "munmap, middle", 0) \
-	X(munmap_each, "munmap, 64 times one page", 0) \
-	X(mmap_over, "mmap(MAP_FIXED) over it", 0) \
-	X(mprotect_none, "mprotect to none and back", 0) \
-	X(mprotect_read, "mprotect to read-only and back", 0) \
-	X(mprotect_each, "mprotect, 64 times one page", 0) \
-	X(mremap_move, "mremap, moved", 0) \
-	X(mremap_keep, "mremap, moved, old range kept", 0) \
-	X(mremap_grow, "mremap, grown and shrunk", 0) \
-	X(address_zero, "mprotect of a mapping at address 0", SCN_UNATTACHED) \
-	X(soft_dirty, "clear_refs (soft-dirty)", 0) \
-	X(dontneed, "madvise(DONTNEED)", 0) \
-	X(dontneed_each, "madvise(DONTNEED), 64 times one page", 0) \
-	X(free_reclaim, "madvise(FREE) and reclaim", 0) \
-	X(free_dirty, "madvise(FREE), device write, reclaim", 0) \
-	X(pageout, "madvise(PAGEOUT) to swap and back", 0) \
-	X(swap_dirty, "swap in, device write, swap out", 0) \
-	X(memcg_reclaim, "memory.reclaim of the cgroup", 0) \
-	X(move_pages, "move_pages to the other node and back", 0) \
-	X(mbind, "mbind to the other node", 0) \
-	X(compaction, "compaction", 0) \
-	X(thp_collapse, "THP: collapse", 0) \
-	X(thp_munmap, "THP: munmap, whole and middle", 0) \
-	X(thp_dontneed, "THP: DONTNEED of single pages", 0) \
-	X(thp_mprotect, "THP: mprotect, whole and one page", 0) \
-	X(thp_split, "THP: split in place", 0) \
-	X(thp_mremap, "THP: mremap, moved", 0) \
-	X(thp_pageout, "THP: PAGEOUT", 0) \
-	X(thp_migrate, "THP: move_pages", 0) \
-	X(thp_fork, "THP: fork and copy on write", 0) \
-	X(ksm_merge, "KSM: merge", 0) \
-	X(ksm_break, "KSM: break, by CPU and by device", 0) \
-	X(fork_parent_first, "fork; parent writes, then child", 0) \
-	X(fork_child_first, "fork; child writes, then parent", 0) \
-	X(memfd_truncate, "shared memfd: truncate", 0) \
-	X(memfd_punch, "shared memfd: hole punch", 0) \
-	X(memfd_pageout, "shared memfd: PAGEOUT", 0) \
-	X(file_cow, "private file mapping: write", 0) \
-	X(hugetlb_unmap, "hugetlb: DONTNEED, munmap", 0) \
-	X(hugetlb_cow, "hugetlb: fork and copy on write", 0) \
-	X(uffd_wp, "userfaultfd: write-protect", 0) \
-	X(uffd_move, "userfaultfd: move", 0) \
-	X(exit_busy, "exit, device busy", SCN_UNATTACHED) \
-	X(kill_busy, "SIGKILL, device busy", SCN_UNATTACHED) \
-	X(exec_busy, "exec, device busy", SCN_UNATTACHED) \
-	X(close_busy, "close while an invalidation runs", 0) \
-	X(detach_busy, "detach while an invalidation runs", 0) \
-	X(fault_in_flight, "device fault while a range is in flight", 0) \
-	X(start_first, "start returns before the PTE changes", 0) \
-	X(zap_observer, "large DONTNEED, watched page by page", 0) \
-	X(storm_dontneed, "storm: DONTNEED", 0) \
-	X(storm_migrate, "storm: migration, adds counted", 0) \
-	X(storm_pageout, "storm: PAGEOUT, adds counted", 0) \
-	X(storm_mremap, "storm: mremap, adds counted", 0) \
-	X(storm_fork, "storm: fork, adds counted", 0) \
-	X(storm_thp, "storm: THP collapse and split, adds", 0) \
-	X(storm_ksm, "storm: KSM merge and break, adds", 0)
+/* Those of one file each, ended by one without a name */
+extern const struct scenario scn_map[], scn_reclaim[], scn_huge[], scn_share[];
+extern const struct scenario scn_life[], scn_race[];
 
-#define X(name, what, flags) void scn_##name(struct run *r);
-FOR_EACH_SCENARIO(X)
-#undef X
-
-extern const struct scenario scenarios[];
-extern const unsigned int nr_scenarios;
+const struct scenario *scenario_nth(unsigned int nth);
+const struct scenario *scenario_find(const char *name);
 
 enum outcome {
 	OUTCOME_OK,
@@ -135,11 +81,11 @@ enum outcome {
 struct verdict {
 	int outcome;
 	unsigned int claims;
-	uint64_t callbacks;
-	uint64_t dropped;
-	uint64_t accesses;
-	uint64_t stale;
-	uint64_t us;
+	__u64 callbacks;
+	__u64 dropped;
+	__u64 accesses;
+	__u64 stale;
+	__u64 us;
 	char why[240];
 };
 
@@ -184,7 +130,7 @@ struct run {
 	struct mirror dev;
 	char *arena;
 	char *cursor;
-	uint32_t generation;
+	__u32 generation;
 	struct mmu_mirror_counters before;
 	struct verdict *v;
 };
@@ -209,14 +155,15 @@ struct area {
 	char *base;
 	size_t nr;
 	size_t step;
-	uint64_t *want;
+	__u64 *want;
 	unsigned char *rights;
 	unsigned char *mark;
 };
 
-void fail(struct run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void stop(struct run *r, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3), noreturn));
+void fail(struct run *r, const char *fmt, ...)
+	__printf(2, 3);
+__noreturn void stop(struct run *r, const char *fmt, ...)
+	__printf(2, 3);
 void lacks(struct run *r, const char *why);
 
 /* must(r, !munmap(...)): stop the scenario when a step of it is refused */
@@ -252,8 +199,6 @@ static inline size_t bytes_of(size_t nr)
 
 /* The pages to look at: remarkable ones, and some of the others */
 size_t next_page(const struct area *a, size_t i);
-#define for_each_page(a, i) \
-	for ((i) = 0; (i) < (a)->nr; (i) = next_page(a, i))
 
 void cpu_fill(struct run *r, struct area *a, size_t i);
 void dev_fill(struct run *r, struct area *a, size_t i);
@@ -264,12 +209,13 @@ void verify(struct run *r, struct area *a);
 void verify_reads(struct run *r, struct area *a);
 void check_stale(struct run *r);
 
-bool page_is(const void *page, uint64_t want);
-int cpu_try_load(const void *addr, uint64_t *value);
+bool page_is(const void *page, __u64 want);
+int cpu_try_load(const void *addr, __u64 *value);
 int cpu_try_copy(void *to, const void *from, size_t bytes);
 
 void op_begin(struct run *r);
-void op_end(struct run *r, enum mirror_event event, uint64_t starts, uint64_t dropped);
+void op_end(struct run *r, enum mirror_event event, __u64 starts, __u64 dropped);
+void engine_works(struct run *r);
 void settle(struct run *r, struct mirror *dev);
 void account(struct run *r, struct mirror *dev);
 
@@ -296,7 +242,7 @@ struct helper {
 	struct run *r;
 	void *arg;
 	bool stop;
-	uint64_t count;
+	__u64 count;
 };
 
 void helper_start(struct run *r, struct helper *h, void *(*work)(void *), void *arg);
@@ -322,12 +268,12 @@ struct action {
 	struct helper thread;
 	bool ready;
 	bool go;
-	uint64_t began_us;
-	uint64_t ended_us;
+	__u64 began_us;
+	__u64 ended_us;
 };
 
-uint64_t action_begin(struct run *r, struct action *action, struct mirror *watch,
-		      unsigned int start_us, unsigned int end_us);
+__u64 action_begin(struct run *r, struct action *action, struct mirror *watch,
+		   unsigned int start_us, unsigned int end_us);
 void action_end(struct run *r, struct action *action);
 void act_dontneed(struct run *r, struct area *a);
 

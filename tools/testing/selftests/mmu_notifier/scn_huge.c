@@ -8,12 +8,14 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../kselftest.h"
+
 #include "scenarios.h"
 
 #define HUGE_NR	(huge_size / page_size)
 
 /* Small pages become a huge one, under the device's eyes. */
-void scn_thp_collapse(struct run *r)
+static void scn_thp_collapse(struct run *r)
 {
 	char *base = arena_place(r, huge_size, huge_size);
 	unsigned int tries;
@@ -34,7 +36,7 @@ void scn_thp_collapse(struct run *r)
 	verify(r, a);
 }
 
-void scn_thp_munmap(struct run *r)
+static void scn_thp_munmap(struct run *r)
 {
 	struct area *a = area_huge(r, 2);
 
@@ -54,7 +56,7 @@ void scn_thp_munmap(struct run *r)
 	verify(r, a);
 }
 
-void scn_thp_dontneed(struct run *r)
+static void scn_thp_dontneed(struct run *r)
 {
 	struct area *a = area_huge(r, 1);
 	static const size_t gone[] = { 0, 77, 255, 256, 511 };
@@ -62,7 +64,7 @@ void scn_thp_dontneed(struct run *r)
 
 	prime(r, a);
 	op_begin(r);
-	for (i = 0; i < sizeof(gone) / sizeof(gone[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(gone); i++) {
 		size_t page = gone[i] % HUGE_NR;
 
 		must(r, !madvise(page_of(a, page), page_size, MADV_DONTNEED));
@@ -73,7 +75,7 @@ void scn_thp_dontneed(struct run *r)
 	verify(r, a);
 }
 
-void scn_thp_mprotect(struct run *r)
+static void scn_thp_mprotect(struct run *r)
 {
 	struct area *a = area_huge(r, 1);
 
@@ -97,7 +99,7 @@ void scn_thp_mprotect(struct run *r)
 }
 
 /* The page itself is split while all of it is mapped. */
-void scn_thp_split(struct run *r)
+static void scn_thp_split(struct run *r)
 {
 	struct area *a = area_huge(r, 1);
 
@@ -110,7 +112,7 @@ void scn_thp_split(struct run *r)
 	verify(r, a);
 }
 
-void scn_thp_mremap(struct run *r)
+static void scn_thp_mremap(struct run *r)
 {
 	struct area *a = area_huge(r, 1), *b;
 	void *to = arena_place(r, huge_size, huge_size);
@@ -130,7 +132,7 @@ void scn_thp_mremap(struct run *r)
 	verify(r, b);
 }
 
-void scn_thp_pageout(struct run *r)
+static void scn_thp_pageout(struct run *r)
 {
 	struct area *a = area_huge(r, 1);
 
@@ -142,7 +144,7 @@ void scn_thp_pageout(struct run *r)
 	verify(r, a);
 }
 
-void scn_thp_migrate(struct run *r)
+static void scn_thp_migrate(struct run *r)
 {
 	struct area *a = area_huge(r, 1);
 	int node;
@@ -159,7 +161,7 @@ void scn_thp_migrate(struct run *r)
 }
 
 /* Copy on write splits the PMD of the writer and copies one small page. */
-void scn_thp_fork(struct run *r)
+static void scn_thp_fork(struct run *r)
 {
 	struct area *a = area_huge(r, 1);
 	struct twin t;
@@ -170,7 +172,7 @@ void scn_thp_fork(struct run *r)
 	twin_fork(r, &t);
 	if (!t.pid) {
 		twin_hear(r, &t);
-		for_each_page(a, i)
+		for (i = 0; i < a->nr; i = next_page(a, i))
 			if (!page_is(page_of(a, i), a->want[i]))
 				stop(r, "page %zu: the child sees its parent's write", i);
 		_exit(0);
@@ -183,7 +185,7 @@ void scn_thp_fork(struct run *r)
 		cpu_fill(r, a, i);
 	op_end(r, EV_CLEAR, 1, 2);
 	verify_reads(r, a);
-	for_each_page(a, i)
+	for (i = 0; i < a->nr; i = next_page(a, i))
 		if (i % 2)
 			dev_fill(r, a, i);
 	verify_reads(r, a);
@@ -206,7 +208,7 @@ static struct area *area_hugetlb(struct run *r, size_t nr_huge)
 	return a;
 }
 
-void scn_hugetlb_unmap(struct run *r)
+static void scn_hugetlb_unmap(struct run *r)
 {
 	struct area *a = area_hugetlb(r, 2);
 
@@ -231,10 +233,10 @@ void scn_hugetlb_unmap(struct run *r)
 	verify(r, a);
 }
 
-void scn_hugetlb_cow(struct run *r)
+static void scn_hugetlb_cow(struct run *r)
 {
 	struct area *a = area_hugetlb(r, 1);
-	uint64_t pfn = page_pfn(a->base);
+	__u64 pfn = page_pfn(a->base);
 	struct twin t;
 	size_t i;
 
@@ -242,7 +244,7 @@ void scn_hugetlb_cow(struct run *r)
 	twin_fork(r, &t);
 	if (!t.pid) {
 		twin_hear(r, &t);
-		for_each_page(a, i)
+		for (i = 0; i < a->nr; i = next_page(a, i))
 			if (!page_is(page_of(a, i), a->want[i]))
 				stop(r, "page %zu: the child sees its parent's write", i);
 		_exit(0);
@@ -260,3 +262,18 @@ void scn_hugetlb_cow(struct run *r)
 	twin_end(r, &t);
 	verify(r, a);
 }
+
+const struct scenario scn_huge[] = {
+	{ "thp_collapse", "THP: collapse", scn_thp_collapse },
+	{ "thp_munmap", "THP: munmap, whole and middle", scn_thp_munmap },
+	{ "thp_dontneed", "THP: DONTNEED of single pages", scn_thp_dontneed },
+	{ "thp_mprotect", "THP: mprotect, whole and one page", scn_thp_mprotect },
+	{ "thp_split", "THP: split in place", scn_thp_split },
+	{ "thp_mremap", "THP: mremap, moved", scn_thp_mremap },
+	{ "thp_pageout", "THP: PAGEOUT", scn_thp_pageout },
+	{ "thp_migrate", "THP: move_pages", scn_thp_migrate },
+	{ "thp_fork", "THP: fork and copy on write", scn_thp_fork },
+	{ "hugetlb_unmap", "hugetlb: DONTNEED, munmap", scn_hugetlb_unmap },
+	{ "hugetlb_cow", "hugetlb: fork and copy on write", scn_hugetlb_cow },
+	{ }
+};

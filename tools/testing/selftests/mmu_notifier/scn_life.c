@@ -27,7 +27,7 @@ static void __attribute__((constructor)) after_exec(void)
 {
 	const char *fd = getenv(EXEC_FD);
 	struct mirror dev;
-	uint64_t word;
+	__u64 word;
 
 	if (!fd)
 		return;
@@ -60,7 +60,7 @@ static void busy_child(struct run *r, struct twin *t)
 	mirror_engine_start(&r->dev, MMU_MIRROR_ENGINE_READ | MMU_MIRROR_ENGINE_WRITE |
 			    MMU_MIRROR_ENGINE_ADD, a->base, bytes_of(a->nr));
 	helper_start(r, &h, reader, a);
-	sleep_ms(10);
+	engine_works(r);
 
 	twin_tell(r, t, 'b');
 	if (twin_hear(r, t) == 'e') {
@@ -77,7 +77,7 @@ static void busy_child(struct run *r, struct twin *t)
 static void no_scribble(struct run *r)
 {
 	const size_t nr = 512;
-	uint64_t *page;
+	__u64 *page;
 	size_t i, n = 0;
 
 	page = mmap(NULL, bytes_of(nr), PROT_READ | PROT_WRITE,
@@ -97,7 +97,7 @@ static void no_scribble(struct run *r)
 static void released(struct run *r)
 {
 	struct mmu_mirror_counters c;
-	uint64_t accesses;
+	__u64 accesses;
 	unsigned int ms;
 
 	for (ms = 0; ms < 5000; ms += 5) {
@@ -107,13 +107,13 @@ static void released(struct run *r)
 		sleep_ms(5);
 	}
 	if (c.release != 1)
-		fail(r, "release was called %llu times", (unsigned long long)c.release);
+		fail(r, "release was called %llu times", c.release);
 	if (c.mapped)
-		fail(r, "%llu SPTEs after release", (unsigned long long)c.mapped);
+		fail(r, "%llu SPTEs after release", c.mapped);
 	if (!c.engine)
 		fail(r, "the engine never worked");
 	if (c.dropped < NR)
-		fail(r, "%llu SPTEs dropped, not %d", (unsigned long long)c.dropped, NR);
+		fail(r, "%llu SPTEs dropped, not %d", c.dropped, NR);
 	r->v->claims += c.release == 1;
 
 	accesses = c.accesses;
@@ -121,7 +121,7 @@ static void released(struct run *r)
 	mirror_counters(&r->dev, &c);
 	if (c.accesses != accesses) {
 		fail(r, "%llu accesses after release",
-		     (unsigned long long)(c.accesses - accesses));
+		     (c.accesses - accesses));
 		r->v->stale += c.accesses - accesses;
 	}
 	settle(r, &r->dev);
@@ -161,17 +161,17 @@ static void end_busy(struct run *r, char how)
 	usable_again(r);
 }
 
-void scn_exit_busy(struct run *r)
+static void scn_exit_busy(struct run *r)
 {
 	end_busy(r, 'x');
 }
 
-void scn_kill_busy(struct run *r)
+static void scn_kill_busy(struct run *r)
 {
 	end_busy(r, 'k');
 }
 
-void scn_exec_busy(struct run *r)
+static void scn_exec_busy(struct run *r)
 {
 	end_busy(r, 'e');
 }
@@ -180,20 +180,20 @@ void scn_exec_busy(struct run *r)
  * R6: whoever ends a subscription waits for its callbacks. A sleep may be cut
  * short a little by a late tick, and a thread be held up, but hardly both.
  */
-static void has_waited(struct run *r, struct action *action, uint64_t returned,
+static void has_waited(struct run *r, struct action *action, __u64 returned,
 		       const char *what)
 {
 	if (returned + DELAY_US / 4 < action->began_us + DELAY_US &&
 	    returned + DELAY_US / 2 < action->ended_us)
 		fail(r, "%s returned %llu us before its callback did", what,
-		     (unsigned long long)(action->ended_us - returned));
+		     (action->ended_us - returned));
 }
 
-void scn_close_busy(struct run *r)
+static void scn_close_busy(struct run *r)
 {
 	struct area *a = area_new(r, NR);
 	struct action action = { .act = act_dontneed, .a = a };
-	uint64_t returned;
+	__u64 returned;
 
 	prime(r, a);
 	action_begin(r, &action, &r->dev, DELAY_US, 0);
@@ -214,12 +214,12 @@ void scn_close_busy(struct run *r)
 	verify(r, a);
 }
 
-void scn_detach_busy(struct run *r)
+static void scn_detach_busy(struct run *r)
 {
 	struct area *a = area_new(r, NR);
 	struct action action = { .act = act_dontneed, .a = a };
 	struct mmu_mirror_counters c;
-	uint64_t returned;
+	__u64 returned;
 
 	prime(r, a);
 	action_begin(r, &action, &r->dev, DELAY_US, 0);
@@ -231,7 +231,7 @@ void scn_detach_busy(struct run *r)
 	/* what was in flight then is not heard of again */
 	mirror_counters(&r->dev, &c);
 	if (c.unbalanced)
-		fail(r, "%llu callbacks after detach", (unsigned long long)c.unbalanced);
+		fail(r, "%llu callbacks after detach", c.unbalanced);
 	account(r, &r->dev);
 	mirror_close(&r->dev);
 	mirror_open(&r->dev);
@@ -244,3 +244,12 @@ void scn_detach_busy(struct run *r)
 	model_zero(a, 0, NR);
 	verify(r, a);
 }
+
+const struct scenario scn_life[] = {
+	{ "exit_busy", "exit, device busy", scn_exit_busy, SCN_UNATTACHED },
+	{ "kill_busy", "SIGKILL, device busy", scn_kill_busy, SCN_UNATTACHED },
+	{ "exec_busy", "exec, device busy", scn_exec_busy, SCN_UNATTACHED },
+	{ "close_busy", "close while an invalidation runs", scn_close_busy },
+	{ "detach_busy", "detach while an invalidation runs", scn_detach_busy },
+	{ }
+};

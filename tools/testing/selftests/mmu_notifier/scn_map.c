@@ -14,7 +14,7 @@
 #define NR	32
 #define NR_EACH	64	/* a subscriber that misses one range in 16 misses 4 */
 
-void scn_munmap_whole(struct run *r)
+static void scn_munmap_whole(struct run *r)
 {
 	struct area *a = area_new(r, NR);
 
@@ -26,7 +26,7 @@ void scn_munmap_whole(struct run *r)
 	verify(r, a);
 }
 
-void scn_munmap_part(struct run *r)
+static void scn_munmap_part(struct run *r)
 {
 	struct area *a = area_new(r, NR);
 
@@ -44,7 +44,7 @@ void scn_munmap_part(struct run *r)
 	verify(r, a);
 }
 
-void scn_munmap_middle(struct run *r)
+static void scn_munmap_middle(struct run *r)
 {
 	struct area *a = area_new(r, NR);
 
@@ -63,7 +63,7 @@ void scn_munmap_middle(struct run *r)
 	verify(r, a);
 }
 
-void scn_munmap_each(struct run *r)
+static void scn_munmap_each(struct run *r)
 {
 	struct area *a = area_new(r, NR_EACH);
 	size_t i;
@@ -77,7 +77,7 @@ void scn_munmap_each(struct run *r)
 	verify(r, a);
 }
 
-void scn_mmap_over(struct run *r)
+static void scn_mmap_over(struct run *r)
 {
 	struct area *a = area_new(r, NR);
 	int fd;
@@ -116,7 +116,7 @@ static void protect(struct run *r, struct area *a, size_t first, size_t nr, int 
 	model_rights(a, first, nr, rights[prot]);
 }
 
-void scn_mprotect_none(struct run *r)
+static void scn_mprotect_none(struct run *r)
 {
 	struct area *a = area_new(r, NR);
 
@@ -135,7 +135,7 @@ void scn_mprotect_none(struct run *r)
 	verify(r, a);
 }
 
-void scn_mprotect_read(struct run *r)
+static void scn_mprotect_read(struct run *r)
 {
 	struct area *a = area_new(r, NR);
 
@@ -148,7 +148,7 @@ void scn_mprotect_read(struct run *r)
 	verify(r, a);
 }
 
-void scn_mprotect_each(struct run *r)
+static void scn_mprotect_each(struct run *r)
 {
 	struct area *a = area_new(r, NR_EACH);
 	size_t i;
@@ -172,7 +172,7 @@ static struct area *moved(struct run *r, struct area *a, void *to, size_t nr)
 	return b;
 }
 
-void scn_mremap_move(struct run *r)
+static void scn_mremap_move(struct run *r)
 {
 	struct area *a = area_new(r, NR), *b;
 	void *to = arena_place(r, bytes_of(NR), huge_size);
@@ -189,7 +189,7 @@ void scn_mremap_move(struct run *r)
 }
 
 /* The old range stays mapped, and empty. */
-void scn_mremap_keep(struct run *r)
+static void scn_mremap_keep(struct run *r)
 {
 	struct area *a = area_new(r, NR), *b;
 	void *to = arena_place(r, bytes_of(NR), huge_size);
@@ -205,7 +205,7 @@ void scn_mremap_keep(struct run *r)
 	verify(r, b);
 }
 
-void scn_mremap_grow(struct run *r)
+static void scn_mremap_grow(struct run *r)
 {
 	struct area *a = area_new(r, NR), *b, *c;
 	void *to = arena_place(r, bytes_of(NR + 16), 0);
@@ -241,7 +241,7 @@ void scn_mremap_grow(struct run *r)
  * Stock's change_pud_range() took a start address of 0 for "not begun yet": a
  * range over one PUD was begun and never ended, one over two was begun twice.
  */
-void scn_address_zero(struct run *r)
+static void scn_address_zero(struct run *r)
 {
 	const size_t pud = (size_t)1 << 30;
 	size_t length = bytes_of(NR);
@@ -297,7 +297,7 @@ void scn_address_zero(struct run *r)
 }
 
 /* All writable PTEs of the process are made read-only. */
-void scn_soft_dirty(struct run *r)
+static void scn_soft_dirty(struct run *r)
 {
 	struct area *a = area_new(r, NR);
 
@@ -308,3 +308,20 @@ void scn_soft_dirty(struct run *r)
 	op_end(r, EV_SOFT_DIRTY, 1, NR);
 	verify(r, a);
 }
+
+const struct scenario scn_map[] = {
+	{ "munmap_whole", "munmap, whole", scn_munmap_whole },
+	{ "munmap_part", "munmap, first and last part", scn_munmap_part },
+	{ "munmap_middle", "munmap, middle", scn_munmap_middle },
+	{ "munmap_each", "munmap, 64 times one page", scn_munmap_each },
+	{ "mmap_over", "mmap(MAP_FIXED) over it", scn_mmap_over },
+	{ "mprotect_none", "mprotect to none and back", scn_mprotect_none },
+	{ "mprotect_read", "mprotect to read-only and back", scn_mprotect_read },
+	{ "mprotect_each", "mprotect, 64 times one page", scn_mprotect_each },
+	{ "mremap_move", "mremap, moved", scn_mremap_move },
+	{ "mremap_keep", "mremap, moved, old range kept", scn_mremap_keep },
+	{ "mremap_grow", "mremap, grown and shrunk", scn_mremap_grow },
+	{ "address_zero", "mprotect of a mapping at address 0", scn_address_zero, SCN_UNATTACHED },
+	{ "soft_dirty", "clear_refs (soft-dirty)", scn_soft_dirty },
+	{ }
+};

@@ -15,7 +15,7 @@
 #define NR_EACH	64	/* a subscriber that misses one range in 16 misses 4 */
 #define NR_HUGE	8
 
-void scn_dontneed(struct run *r)
+static void scn_dontneed(struct run *r)
 {
 	struct area *a = area_new(r, NR);
 
@@ -35,7 +35,7 @@ void scn_dontneed(struct run *r)
 	verify(r, a);
 }
 
-void scn_dontneed_each(struct run *r)
+static void scn_dontneed_each(struct run *r)
 {
 	struct area *a = area_new(r, NR_EACH);
 	size_t i;
@@ -49,7 +49,7 @@ void scn_dontneed_each(struct run *r)
 	verify(r, a);
 }
 
-void scn_free_reclaim(struct run *r)
+static void scn_free_reclaim(struct run *r)
 {
 	struct area *a = area_new(r, NR);
 
@@ -73,7 +73,7 @@ void scn_free_reclaim(struct run *r)
  * A page under MADV_FREE is clean until somebody writes to it. When the device
  * does, only its start callback can say so, before reclaim looks.
  */
-void scn_free_dirty(struct run *r)
+static void scn_free_dirty(struct run *r)
 {
 	struct area *a = area_new(r, NR);
 	unsigned int tries;
@@ -101,7 +101,7 @@ void scn_free_dirty(struct run *r)
 	verify(r, a);
 }
 
-void scn_pageout(struct run *r)
+static void scn_pageout(struct run *r)
 {
 	struct area *a = area_new(r, NR_EACH);
 
@@ -118,7 +118,7 @@ void scn_pageout(struct run *r)
  * and its PTE may be writable. A device that writes through that PTE leaves no
  * trace in it (rule R2).
  */
-void scn_swap_dirty(struct run *r)
+static void scn_swap_dirty(struct run *r)
 {
 	struct area *a = area_new(r, NR);
 	unsigned int round;
@@ -145,7 +145,7 @@ void scn_swap_dirty(struct run *r)
 	verify(r, a);
 }
 
-void scn_memcg_reclaim(struct run *r)
+static void scn_memcg_reclaim(struct run *r)
 {
 	size_t swapped = 0;
 	struct area *a;
@@ -171,7 +171,7 @@ void scn_memcg_reclaim(struct run *r)
 	cgroup_leave(name);
 }
 
-void scn_move_pages(struct run *r)
+static void scn_move_pages(struct run *r)
 {
 	struct area *a = area_new(r, NR_EACH);
 	unsigned int node;
@@ -190,7 +190,7 @@ void scn_move_pages(struct run *r)
 	}
 }
 
-void scn_mbind(struct run *r)
+static void scn_mbind(struct run *r)
 {
 	struct area *a = area_new(r, NR_EACH);
 	int node;
@@ -218,7 +218,7 @@ static size_t compact(struct run *r, int node)
 	const size_t bytes = NR_HUGE * huge_size, nr = huge_size / page_size;
 	char *base = arena_place(r, bytes, huge_size), *low = base;
 	size_t i, moved;
-	uint64_t *pfns;
+	__u64 *pfns;
 	struct area *a;
 
 	must(r, mmap(base, bytes, PROT_READ | PROT_WRITE,
@@ -259,7 +259,7 @@ static size_t compact(struct run *r, int node)
 	return moved;
 }
 
-void scn_compaction(struct run *r)
+static void scn_compaction(struct run *r)
 {
 	unsigned int tries;
 	size_t moved = 0;
@@ -268,3 +268,18 @@ void scn_compaction(struct run *r)
 		moved = compact(r, need_nodes() ? 0 : tries % 2);
 	really(r, moved);
 }
+
+const struct scenario scn_reclaim[] = {
+	{ "dontneed", "madvise(DONTNEED)", scn_dontneed },
+	{ "dontneed_each", "madvise(DONTNEED), 64 times one page",
+	  scn_dontneed_each },
+	{ "free_reclaim", "madvise(FREE) and reclaim", scn_free_reclaim },
+	{ "free_dirty", "madvise(FREE), device write, reclaim", scn_free_dirty },
+	{ "pageout", "madvise(PAGEOUT) to swap and back", scn_pageout },
+	{ "swap_dirty", "swap in, device write, swap out", scn_swap_dirty },
+	{ "memcg_reclaim", "memory.reclaim of the cgroup", scn_memcg_reclaim },
+	{ "move_pages", "move_pages to the other node and back", scn_move_pages },
+	{ "mbind", "mbind to the other node", scn_mbind },
+	{ "compaction", "compaction", scn_compaction },
+	{ }
+};

@@ -22,10 +22,10 @@
 /* Writes through SPTEs that exist must all fail: the pages are shared. */
 static void no_write_through(struct run *r, struct area *a)
 {
-	uint64_t zero = 0;
+	__u64 zero = 0;
 	size_t i;
 
-	for_each_page(a, i)
+	for (i = 0; i < a->nr; i = next_page(a, i))
 		if (!mirror_try_write(&r->dev, page_of(a, i), &zero, sizeof(zero),
 				      MMU_MIRROR_NOFAULT))
 			fail(r, "page %zu of %zu: device can still write to it", i, a->nr);
@@ -52,7 +52,7 @@ static void merge(struct run *r, struct area *a)
 }
 
 /* Merging write-protects a page, then replaces it: two ranges each. */
-void scn_ksm_merge(struct run *r)
+static void scn_ksm_merge(struct run *r)
 {
 	struct area *a = area_new(r, NR_EACH);
 
@@ -65,10 +65,10 @@ void scn_ksm_merge(struct run *r)
 	verify_reads(r, a);
 }
 
-void scn_ksm_break(struct run *r)
+static void scn_ksm_break(struct run *r)
 {
 	struct area *a = area_new(r, NR_EACH);
-	uint64_t pfns[NR_EACH];
+	__u64 pfns[NR_EACH];
 	size_t i;
 
 	lacks(r, need_ksm());
@@ -100,7 +100,7 @@ static void child_looks(struct run *r, struct area *a)
 {
 	size_t i;
 
-	for_each_page(a, i)
+	for (i = 0; i < a->nr; i = next_page(a, i))
 		if (!page_is(page_of(a, i), a->want[i]))
 			stop(r, "page %zu of %zu: the child sees its parent's write", i, a->nr);
 }
@@ -146,10 +146,10 @@ static void fork_and_look(struct run *r, struct area *a, struct twin *t)
 	prime_reads(r, a);
 }
 
-void scn_fork_parent_first(struct run *r)
+static void scn_fork_parent_first(struct run *r)
 {
 	struct area *a = area_new(r, NR);
-	uint64_t pfns[NR];
+	__u64 pfns[NR];
 	struct twin t;
 	size_t i;
 
@@ -181,10 +181,10 @@ void scn_fork_parent_first(struct run *r)
 	twin_end(r, &t);
 }
 
-void scn_fork_child_first(struct run *r)
+static void scn_fork_child_first(struct run *r)
 {
 	struct area *a = area_new(r, NR);
-	uint64_t pfns[NR];
+	__u64 pfns[NR];
 	struct twin t;
 	size_t i;
 
@@ -219,7 +219,7 @@ static int memfd_new(struct run *r, size_t nr)
 	return fd;
 }
 
-void scn_memfd_truncate(struct run *r)
+static void scn_memfd_truncate(struct run *r)
 {
 	int fd = memfd_new(r, NR_EACH);
 	struct area *a = area_map(r, NR_EACH, MAP_SHARED, fd);
@@ -239,7 +239,7 @@ void scn_memfd_truncate(struct run *r)
 	close(fd);
 }
 
-void scn_memfd_punch(struct run *r)
+static void scn_memfd_punch(struct run *r)
 {
 	int fd = memfd_new(r, NR_EACH);
 	struct area *a = area_map(r, NR_EACH, MAP_SHARED, fd);
@@ -264,7 +264,7 @@ void scn_memfd_punch(struct run *r)
 	close(fd);
 }
 
-void scn_memfd_pageout(struct run *r)
+static void scn_memfd_pageout(struct run *r)
 {
 	int fd = memfd_new(r, NR_EACH);
 	struct area *a = area_map(r, NR_EACH, MAP_SHARED, fd);
@@ -285,7 +285,7 @@ void scn_memfd_pageout(struct run *r)
 }
 
 /* What the file holds, past any page table */
-static void file_unchanged(struct run *r, int fd, const uint64_t *want, size_t nr)
+static void file_unchanged(struct run *r, int fd, const __u64 *want, size_t nr)
 {
 	static char page[1 << 16];
 	size_t i;
@@ -297,12 +297,12 @@ static void file_unchanged(struct run *r, int fd, const uint64_t *want, size_t n
 	}
 }
 
-void scn_file_cow(struct run *r)
+static void scn_file_cow(struct run *r)
 {
 	int fd = memfd_new(r, NR_EACH);
 	struct area *shared = area_map(r, NR_EACH, MAP_SHARED, fd);
 	struct area *a = area_map(r, NR_EACH, MAP_PRIVATE, fd);
-	static uint64_t pfns[NR_EACH], want[NR_EACH];
+	static __u64 pfns[NR_EACH], want[NR_EACH];
 	size_t i;
 
 	for (i = 0; i < NR_EACH; i++)
@@ -346,10 +346,10 @@ struct uffdio_move {
 #define UFFDIO_MOVE	_IOWR(UFFDIO, 0x05, struct uffdio_move)
 #endif
 #ifndef UFFD_FEATURE_MOVE
-#define UFFD_FEATURE_MOVE	(1 << 16)
+#define UFFD_FEATURE_MOVE	0x10000
 #endif
 
-static int uffd_new(struct run *r, uint64_t features, struct area *a, uint64_t mode)
+static int uffd_new(struct run *r, __u64 features, struct area *a, __u64 mode)
 {
 	struct uffdio_api api = { .api = UFFD_API, .features = features };
 	struct uffdio_register reg = {
@@ -393,7 +393,7 @@ static void *uffd_server(void *arg)
 	return NULL;
 }
 
-void scn_uffd_wp(struct run *r)
+static void scn_uffd_wp(struct run *r)
 {
 	struct area *a = area_new(r, NR_EACH);
 	struct helper server;
@@ -442,10 +442,10 @@ static long uffd_move(int fd, void *to, void *from, size_t bytes)
 	return ioctl(fd, UFFDIO_MOVE, &move) ? -1 : (long)move.move;
 }
 
-void scn_uffd_move(struct run *r)
+static void scn_uffd_move(struct run *r)
 {
 	struct area *from = area_new(r, NR_EACH), *to = area_new(r, NR_EACH);
-	uint64_t pfn;
+	__u64 pfn;
 	size_t i;
 	int fd;
 
@@ -469,3 +469,19 @@ void scn_uffd_move(struct run *r)
 	verify(r, to);
 	verify(r, from);
 }
+
+const struct scenario scn_share[] = {
+	{ "ksm_merge", "KSM: merge", scn_ksm_merge },
+	{ "ksm_break", "KSM: break, by CPU and by device", scn_ksm_break },
+	{ "fork_parent_first", "fork; parent writes, then child",
+	  scn_fork_parent_first },
+	{ "fork_child_first", "fork; child writes, then parent",
+	  scn_fork_child_first },
+	{ "memfd_truncate", "shared memfd: truncate", scn_memfd_truncate },
+	{ "memfd_punch", "shared memfd: hole punch", scn_memfd_punch },
+	{ "memfd_pageout", "shared memfd: PAGEOUT", scn_memfd_pageout },
+	{ "file_cow", "private file mapping: write", scn_file_cow },
+	{ "uffd_wp", "userfaultfd: write-protect", scn_uffd_wp },
+	{ "uffd_move", "userfaultfd: move", scn_uffd_move },
+	{ }
+};

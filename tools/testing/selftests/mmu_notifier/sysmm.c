@@ -19,12 +19,12 @@
 
 #include "sysmm.h"
 
-#define PM_PRESENT	(1ULL << 63)
-#define PM_SWAP		(1ULL << 62)
-#define PM_PFN		((1ULL << 55) - 1)
+#define PM_PRESENT	0x8000000000000000ULL
+#define PM_SWAP		0x4000000000000000ULL
+#define PM_PFN		0x007fffffffffffffULL
 
 #define MPOL_BIND_MODE	2
-#define MPOL_MF_MOVE_ON	(1 << 1)
+#define MPOL_MF_MOVE_ON	2
 
 #define SWAP_BYTES	(192ULL << 20)
 #define CGROUP_ROOT	"/sys/fs/cgroup"
@@ -36,14 +36,14 @@ size_t page_size, huge_size;
 
 void sysmm_init(void)
 {
-	int64_t huge;
+	__s64 huge;
 
 	page_size = sysconf(_SC_PAGESIZE);
 	huge = file_number("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size");
 	huge_size = huge > 0 ? (size_t)huge : (size_t)2 << 20;
 }
 
-uint64_t now_us(void)
+__u64 now_us(void)
 {
 	struct timespec t;
 
@@ -94,7 +94,7 @@ int file_read(const char *path, char *buf, size_t size)
 	return len;
 }
 
-int64_t file_number(const char *path)
+__s64 file_number(const char *path)
 {
 	char buf[64];
 	int len = file_read(path, buf, sizeof(buf));
@@ -104,10 +104,10 @@ int64_t file_number(const char *path)
 
 /* ------------------------------------------------------------ one page */
 
-static uint64_t proc_word(const char *path, uint64_t index)
+static __u64 proc_word(const char *path, __u64 index)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	uint64_t word = 0;
+	__u64 word = 0;
 
 	if (fd < 0)
 		return 0;
@@ -117,32 +117,32 @@ static uint64_t proc_word(const char *path, uint64_t index)
 	return word;
 }
 
-static uint64_t pagemap(const void *addr)
+static __u64 page_entry(const void *addr)
 {
 	return proc_word("/proc/self/pagemap", (uintptr_t)addr / page_size);
 }
 
 bool page_present(const void *addr)
 {
-	return pagemap(addr) & PM_PRESENT;
+	return page_entry(addr) & PM_PRESENT;
 }
 
 bool page_swapped(const void *addr)
 {
-	return pagemap(addr) & PM_SWAP;
+	return page_entry(addr) & PM_SWAP;
 }
 
 /* 0: not present, or not for us to know */
-uint64_t page_pfn(const void *addr)
+__u64 page_pfn(const void *addr)
 {
-	uint64_t entry = pagemap(addr);
+	__u64 entry = page_entry(addr);
 
 	return entry & PM_PRESENT ? entry & PM_PFN : 0;
 }
 
 bool page_flag(const void *addr, unsigned int bit)
 {
-	uint64_t pfn = page_pfn(addr);
+	__u64 pfn = page_pfn(addr);
 
 	return pfn && proc_word("/proc/kpageflags", pfn) & (1ULL << bit);
 }
@@ -218,7 +218,7 @@ size_t pages_on_node(const void *addr, size_t nr, int node)
 	return n;
 }
 
-void pages_pfns(const void *addr, size_t nr, uint64_t *pfns)
+void pages_pfns(const void *addr, size_t nr, __u64 *pfns)
 {
 	size_t i;
 
@@ -229,7 +229,7 @@ void pages_pfns(const void *addr, size_t nr, uint64_t *pfns)
 /* How many are one and the same page as the first */
 size_t pages_same(const void *addr, size_t nr)
 {
-	uint64_t pfn = page_pfn(addr);
+	__u64 pfn = page_pfn(addr);
 	size_t i, n = 0;
 
 	for (i = 0; pfn && i < nr; i++)
@@ -238,12 +238,12 @@ size_t pages_same(const void *addr, size_t nr)
 }
 
 /* How many are present, but not where they were */
-size_t pages_elsewhere(const void *addr, size_t nr, const uint64_t *pfns)
+size_t pages_elsewhere(const void *addr, size_t nr, const __u64 *pfns)
 {
 	size_t i, n = 0;
 
 	for (i = 0; i < nr; i++) {
-		uint64_t pfn = page_pfn(nth(addr, i));
+		__u64 pfn = page_pfn(nth(addr, i));
 
 		n += pfn && pfns[i] && pfn != pfns[i];
 	}
@@ -364,7 +364,7 @@ int pages_bind(void *addr, size_t nr, int node)
 static const char *swap_header(int fd)
 {
 	char *page = calloc(1, page_size);
-	uint32_t *info = (uint32_t *)(page + 1024);
+	__u32 *info = (__u32 *)(page + 1024);
 	const char *why = NULL;
 
 	if (!page)
@@ -416,13 +416,13 @@ const char *need_ksm(void)
 
 const char *need_hugetlb(unsigned int pages)
 {
-	int64_t have = file_number(HUGETLB);
+	__s64 have = file_number(HUGETLB);
 
 	if (have < 0)
 		return "no hugetlb";
-	if (have < (int64_t)pages)
+	if (have < (__s64)pages)
 		file_write(HUGETLB, "%u", pages);
-	return file_number(HUGETLB) < (int64_t)pages ? "too few huge pages to be had" : NULL;
+	return file_number(HUGETLB) < (__s64)pages ? "too few huge pages to be had" : NULL;
 }
 
 /* Split the huge pages in a range, as far as nobody is just using them. */
@@ -478,7 +478,7 @@ int cgroup_set(const char *name, const char *file, const char *value)
 	return file_write(cgroup_file(name, file), "%s", value);
 }
 
-int64_t cgroup_get(const char *name, const char *file)
+__s64 cgroup_get(const char *name, const char *file)
 {
 	return file_number(cgroup_file(name, file));
 }

@@ -11,9 +11,10 @@
 #ifndef _SELFTESTS_SYSMM_H
 #define _SELFTESTS_SYSMM_H
 
+#include <linux/compiler.h>
+#include <linux/types.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 #include <sys/types.h>
 
 /* Bits of /proc/kpageflags, Documentation/admin-guide/mm/pagemap.rst */
@@ -29,18 +30,18 @@
 extern size_t page_size, huge_size;
 void sysmm_init(void);
 
-uint64_t now_us(void);
+__u64 now_us(void);
 void sleep_ms(unsigned int ms);
 
 int file_write(const char *path, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
+	__printf(2, 3);
 int file_read(const char *path, char *buf, size_t size);
-int64_t file_number(const char *path);
+__s64 file_number(const char *path);
 
 /* One page, by address in the calling process */
 bool page_present(const void *addr);
 bool page_swapped(const void *addr);
-uint64_t page_pfn(const void *addr);
+__u64 page_pfn(const void *addr);
 bool page_flag(const void *addr, unsigned int bit);
 bool page_incore(const void *addr);
 int page_node(const void *addr);
@@ -51,8 +52,8 @@ size_t pages_swapped(const void *addr, size_t nr);
 size_t pages_incore(const void *addr, size_t nr);
 size_t pages_flagged(const void *addr, size_t nr, unsigned int bit);
 size_t pages_on_node(const void *addr, size_t nr, int node);
-void pages_pfns(const void *addr, size_t nr, uint64_t *pfns);
-size_t pages_elsewhere(const void *addr, size_t nr, const uint64_t *pfns);
+void pages_pfns(const void *addr, size_t nr, __u64 *pfns);
+size_t pages_elsewhere(const void *addr, size_t nr, const __u64 *pfns);
 size_t pages_same(const void *addr, size_t nr);
 
 size_t huge_mapped(const void *addr);
@@ -73,7 +74,7 @@ const char *need_cgroup(void);
 /* A cgroup of the caller's own; need_cgroup() first */
 int cgroup_enter(const char *name);
 int cgroup_set(const char *name, const char *file, const char *value);
-int64_t cgroup_get(const char *name, const char *file);
+__s64 cgroup_get(const char *name, const char *file);
 void cgroup_leave(const char *name);
 
 void ksm_run(void);

@@ -19,10 +19,10 @@
 
 /* Room for any argument, and for a longer one of a later version */
 union argument {
-	uint32_t size;
+	__u32 size;
 	struct {
-		uint32_t size;
-		uint32_t flags;
+		__u32 size;
+		__u32 flags;
 	} head;
 	struct mmu_mirror_attach attach;
 	struct mmu_mirror_window window;
@@ -63,14 +63,11 @@ static const struct command {
 	{ "DETACH", MMU_MIRROR_DETACH, sizeof(struct mmu_mirror_detach), false, true },
 };
 
-#define for_each_command(c) \
-	for ((c) = commands; (c) < commands + sizeof(commands) / sizeof(commands[0]); (c)++)
-
 FIXTURE(uapi) {
 	struct mirror dev;
 	char *window;
 	size_t length;
-	uint64_t word;
+	__u64 word;
 };
 
 FIXTURE_VARIANT(uapi) {
@@ -115,7 +112,7 @@ static int issue(struct mirror *dev, unsigned long cmd, void *argument)
 
 /* An argument to which a command has no objection, once it is attached */
 static void harmless(const struct command *c, union argument *arg, const void *window,
-		     uint64_t *word)
+		     __u64 *word)
 {
 	memset(arg, 0, sizeof(*arg));
 	arg->size = c->size;
@@ -159,7 +156,7 @@ TEST_F(uapi, size)
 	union argument arg;
 
 	ATTACH();
-	for_each_command(c) {
+	for (c = commands; c < commands + ARRAY_SIZE(commands); c++) {
 		int fine = c->cmd == MMU_MIRROR_ATTACH ? -EBUSY : 0;
 
 		if (c->cmd == MMU_MIRROR_DETACH)
@@ -198,7 +195,7 @@ TEST_F(uapi, unknown_flags)
 	union argument arg;
 
 	ATTACH();
-	for_each_command(c) {
+	for (c = commands; c < commands + ARRAY_SIZE(commands); c++) {
 		harmless(c, &arg, self->window, &self->word);
 		arg.head.flags = 1u << 31;
 		EXPECT_EQ(issue(&self->dev, c->cmd, &arg), -EINVAL) TH_LOG("%s", c->name);
@@ -210,7 +207,7 @@ TEST_F(uapi, not_attached)
 	const struct command *c;
 	union argument arg;
 
-	for_each_command(c) {
+	for (c = commands; c < commands + ARRAY_SIZE(commands); c++) {
 		if (c->cmd == MMU_MIRROR_ATTACH)
 			continue;
 		harmless(c, &arg, self->window, &self->word);
@@ -228,7 +225,7 @@ TEST_F(uapi, not_attached)
 TEST_F(uapi, attach)
 {
 	struct mmu_mirror_attach arg = { .size = sizeof(arg) };
-	const uint64_t top = -(uint64_t)page_size;
+	const __u64 top = -(__u64)page_size;
 
 	EXPECT_EQ(mirror_try_attach(&self->dev, 17, self->window, self->length), -EOPNOTSUPP);
 	EXPECT_EQ(mirror_try_attach(&self->dev, variant->personality, self->window + 8,
@@ -259,7 +256,7 @@ TEST_F(uapi, attach)
 TEST_F(uapi, window)
 {
 	struct mmu_mirror_counters c;
-	uint64_t word = 1;
+	__u64 word = 1;
 
 	ATTACH();
 	EXPECT_EQ(mirror_try_window(&self->dev, self->window + 1, self->length), -EINVAL);
@@ -290,7 +287,7 @@ TEST_F(uapi, window)
 TEST_F(uapi, access)
 {
 	struct mmu_mirror_access access = { };
-	uint64_t word = 0x1122334455667788ULL;
+	__u64 word = 0x1122334455667788ULL;
 	char *buf = calloc(NR, page_size);
 	size_t i;
 
@@ -334,7 +331,7 @@ TEST_F(uapi, access)
 
 TEST_F(uapi, add)
 {
-	uint64_t old = 99, *word = (uint64_t *)self->window;
+	__u64 old = 99, *word = (__u64 *)self->window;
 
 	ATTACH();
 	EXPECT_EQ(mirror_try_add(&self->dev, self->window + 4, 1, &old, 0), -EINVAL);
@@ -352,7 +349,7 @@ TEST_F(uapi, add)
 TEST_F(uapi, check)
 {
 	struct mmu_mirror_check check;
-	uint64_t word = 3;
+	__u64 word = 3;
 
 	ATTACH();
 	EXPECT_EQ(mirror_try_check(&self->dev, self->window + 1, page_size, &check), -EINVAL);
@@ -375,7 +372,7 @@ TEST_F(uapi, check)
 TEST_F(uapi, counters)
 {
 	struct mmu_mirror_counters c;
-	uint64_t word;
+	__u64 word;
 
 	ATTACH();
 	EXPECT_EQ(mirror_try_read(&self->dev, self->window, &word, 8, 0), 0);
@@ -398,7 +395,7 @@ TEST_F(uapi, counters)
 TEST_F(uapi, engine)
 {
 	struct mmu_mirror_counters c;
-	uint64_t done = 0, word;
+	__u64 done = 0, word;
 	unsigned int ms;
 
 	ATTACH();
@@ -420,15 +417,15 @@ TEST_F(uapi, engine)
 	}
 	EXPECT_EQ(mirror_try_engine(&self->dev, 0, NULL, 0, &done), 0);
 	EXPECT_GT(done, 10u);
-	EXPECT_EQ(*(uint64_t *)self->window, done);
+	EXPECT_EQ(*(__u64 *)self->window, done);
 
 	/* a detach stops it, too */
 	EXPECT_EQ(mirror_try_engine(&self->dev, MMU_MIRROR_ENGINE_ADD, NULL, 0, NULL), 0);
 	sleep_ms(5);
 	EXPECT_EQ(mirror_try_detach(&self->dev, NULL), 0);
-	word = *(volatile uint64_t *)self->window;
+	word = __atomic_load_n((__u64 *)self->window, __ATOMIC_RELAXED);
 	sleep_ms(5);
-	EXPECT_EQ(*(volatile uint64_t *)self->window, word);
+	EXPECT_EQ(__atomic_load_n((__u64 *)self->window, __ATOMIC_RELAXED), word);
 }
 
 TEST_F(uapi, inject)
@@ -445,7 +442,7 @@ TEST_F(uapi, fail_points)
 	struct mmu_mirror_inject inject = { };
 	struct mmu_mirror_check check;
 	unsigned int n;
-	uint64_t word = 4;
+	__u64 word = 4;
 	int err;
 
 	for (n = 1; n < 100; n++) {
@@ -468,10 +465,10 @@ TEST_F(uapi, fail_points)
 		if (!err)
 			break;
 		EXPECT_EQ(err, -ENOMEM);
-		EXPECT_EQ(*(volatile uint64_t *)self->window, 0u);
+		EXPECT_EQ(__atomic_load_n((__u64 *)self->window, __ATOMIC_RELAXED), 0u);
 	}
 	EXPECT_GT(n, 1u) TH_LOG("a fault has no point that fails");
-	EXPECT_EQ(*(volatile uint64_t *)self->window, word);
+	EXPECT_EQ(__atomic_load_n((__u64 *)self->window, __ATOMIC_RELAXED), word);
 
 	inject.fail_point = 0;
 	ASSERT_EQ(mirror_try_inject(&self->dev, &inject), 0);
@@ -493,7 +490,7 @@ TEST_F(uapi, other_process)
 	pid = fork();
 	ASSERT_GE(pid, 0);
 	if (!pid) {
-		for_each_command(c) {
+		for (c = commands; c < commands + ARRAY_SIZE(commands); c++) {
 			int want = c->foreign ? 0 : -EPERM, got;
 
 			if (c->cmd == MMU_MIRROR_ATTACH)
@@ -524,7 +521,7 @@ TEST_F(uapi, process_is_gone)
 	const struct command *c;
 	union argument arg;
 	unsigned int ms;
-	uint64_t word;
+	__u64 word;
 	int status;
 	pid_t pid;
 
@@ -545,7 +542,7 @@ TEST_F(uapi, process_is_gone)
 	EXPECT_EQ(counters.release, 1u);
 	EXPECT_EQ(counters.mapped, 0u);
 
-	for_each_command(c) {
+	for (c = commands; c < commands + ARRAY_SIZE(commands); c++) {
 		int want = c->foreign ? 0 : -ESHUTDOWN;
 
 		if (c->cmd == MMU_MIRROR_ATTACH)
@@ -563,7 +560,7 @@ TEST_F(uapi, killable)
 	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
 	struct uffdio_api api = { .api = UFFD_API };
 	int fd, status;
-	uint64_t word;
+	__u64 word;
 	pid_t pid;
 
 	pid = fork();
@@ -592,7 +589,7 @@ TEST_F(uapi, killable)
 TEST_F(uapi, many_opens)
 {
 	struct mirror dev[8];
-	uint64_t word;
+	__u64 word;
 	size_t i;
 
 	for (i = 0; i < 8; i++) {
@@ -608,7 +605,7 @@ TEST_F(uapi, many_opens)
 		/* closing one does not disturb the others */
 		mirror_close(&dev[i]);
 	}
-	EXPECT_EQ(*(uint64_t *)self->window, 0u);
+	EXPECT_EQ(*(__u64 *)self->window, 0u);
 }
 
 TEST_F(uapi, closed)
