@@ -262,6 +262,7 @@ static noinline int mn_start(struct mmu_notifier_subscriptions *subscriptions,
 {
 	int ret;
 
+	range->subscriptions = subscriptions;
 	range->tracked = listening & MN_TRACK_LIST;
 	if (likely(listening & MN_TRACK_LIST)) {
 		mn_enter_list(subscriptions, range);
@@ -278,13 +279,12 @@ static noinline int mn_start(struct mmu_notifier_subscriptions *subscriptions,
 
 int __mmu_notifier_invalidate_range_start(struct mmu_notifier_range *range)
 {
-	struct mmu_notifier_subscriptions *subscriptions = range->subscriptions;
+	struct mmu_notifier_subscriptions *subscriptions =
+		READ_ONCE(range->mm->notifier_subscriptions);
 	unsigned int listening = mn_listening(subscriptions);
 
 	if (likely(listening & MN_TRACKS))
 		return mn_start(subscriptions, range, listening);
-
-	range->subscriptions = NULL;
 	return 0;
 }
 

@@ -9,11 +9,7 @@ lock_build
 "$TOP/scripts/overlay.sh"
 "$TOP/scripts/config.sh"
 
-case $ARCH in
-x86_64) image=bzImage ;;
-arm64) image=Image ;;
-esac
 name=kernel-$ARCH
 [ ! -e "$KBUILD/vmlinux" ] || name=$name-again
-logged "$name" kmake -j"$JOBS" "$image"
-ln -sf "arch/${ARCH/x86_64/x86}/boot/$image" "$KBUILD/image"
+logged "$name" kmake -j"$JOBS" bzImage
+ln -sf arch/x86/boot/bzImage "$KBUILD/image"

@@ -19,20 +19,35 @@ unset KBUILD
 . "$TOP/scripts/common.sh"
 . "$TOP/scripts/ktap.sh"
 
+# first_failure KTAP: "suite.case.parameter" of the first "not ok"
+first_failure()
+{
+	sed 's/^\[[^]]*\] //' "$1" | awk '
+		{ match($0, / */); depth = RLENGTH }
+		sub(/^ *# Subtest: /, "") { parent[depth] = $0; next }
+		sub(/^ *not ok [0-9]+ (- )?/, "") {
+			for (i = 0; i <= depth; i++)
+				if (i in parent)
+					printf "%s.", parent[i]
+			print
+			exit
+		}'
+}
+
 # caught: boot the broken kernel; what the first complaint was
 caught()
 {
 	local suite
 	for suite in kunit kselftest; do
 		rm -f "$RESULTS/$suite.ktap"
-		if ! TIMEOUT=400 TEST_TIMEOUT=200 "$TOP/scripts/guest-tests.sh" "$suite" \
+		if ! TIMEOUT=1200 TEST_TIMEOUT=400 "$TOP/scripts/guest-tests.sh" "$suite" \
 			>"$LOGS/busted.log" 2>&1; then
 			why=$(sed -n "s/^error: $suite: //p" "$LOGS/busted.log")
 		fi
 		count_ktap "$suite"
 		if [ "$counted_failed" -gt 0 ]; then
-			why=$(grep -a -m1 '^\(\[[^]]*\] \)\? *not ok' "$RESULTS/$suite.ktap" |
-				sed 's/.*not ok [0-9]* *//')
+			why=$(first_failure "$RESULTS/$suite.ktap")
+			: "${why:=a case without an end}"
 		fi
 		[ -z "$why" ] || { echo "$suite: $why"; return 0; }
 	done
@@ -42,6 +57,7 @@ caught()
 missed=0
 table=
 for EXTRA_PATCH; do
+	EXTRA_PATCH=$(realpath "$EXTRA_PATCH")
 	name=$(basename "$EXTRA_PATCH" .patch)
 	say "$name"
 	export EXTRA_PATCH

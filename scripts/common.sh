@@ -6,12 +6,9 @@
 set -euo pipefail
 
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
-case $(uname -m) in
-aarch64) : "${ARCH:=arm64}" ;;
-*) : "${ARCH:=x86_64}" ;;
-esac
-: "${BUILD:=$TOP/build}" "${JOBS:=$(nproc)}" "${V:=0}"
+: "${ARCH:=x86_64}" "${BUILD:=$TOP/build}" "${JOBS:=$(nproc)}" "${V:=0}"
 : "${KSRC:=}" "${CROSS_COMPILE:=}"
+BUILD=$(realpath -m "$BUILD")
 : "${STOCK:=$BUILD/stock}"		# pristine source, never built in
 LINUX=$BUILD/linux			# the same with our tree laid over it
 : "${KBUILD:=$BUILD/kbuild-$ARCH}"	# O=; this one is the kernel that is booted

@@ -7,15 +7,14 @@
 . "$(dirname "$0")/common.sh"
 
 packages="gcc libc6-dev bc bison flex libelf-dev libssl-dev cpio xz-utils rsync kmod
-	patch ccache sparse python3 busybox-static"
-case $ARCH in
-x86_64) packages+=" qemu-system-x86" ;;
-arm64) packages+=" qemu-system-arm" ;;
-esac
+	patch ccache sparse python3 busybox-static qemu-system-x86"
 [ -n "$KSRC" ] || packages+=" linux-source-6.12"
 
 command -v dpkg-query >/dev/null ||
 	die "not a Debian system; have these installed, then call scripts/build.sh: ${packages//[[:space:]]/ }"
+
+[ -z "$CROSS_COMPILE" ] || command -v "${CROSS_COMPILE}gcc" >/dev/null ||
+	die "CROSS_COMPILE=$CROSS_COMPILE: there is no ${CROSS_COMPILE}gcc"
 
 installed=$(dpkg-query -W -f='${db:Status-Abbrev}${Package}\n' 2>/dev/null | sed -n 's/^ii *//p')
 missing=

@@ -73,12 +73,13 @@ fi
 
 rm -rf "$stage"
 mkdir "$stage"
-series=$(sed 's/#.*//' patches/series)
+series=$(sed 's/#.*//; /./s,^,patches/,' patches/series)
+sed -n 's,^+++ b/\([^[:space:]]*\).*,\1,p' $series ${EXTRA_PATCH:-} | sort -u |
+	while read -r f; do
+		[ ! -e "$STOCK/$f" ] || (cd "$STOCK" && cp --parents "$f" "$stage")
+	done
 for p in $series; do
-	sed -n 's,^+++ b/\([^[:space:]]*\).*,\1,p' "patches/$p"
-done | sort -u | (cd "$STOCK" && xargs cp --parents -t "$stage")
-for p in $series; do
-	apply "patches/$p"
+	apply "$p"
 done
 for d in Documentation drivers include mm tools; do
 	[ ! -d "$d" ] || our_files "$d"
@@ -94,7 +95,7 @@ if [ -e "$laid" ]; then
 		[ ! -e "$STOCK/$f" ] || cp -l "$STOCK/$f" "$LINUX/$f"
 	done
 fi
+sort "$laid.new" "$laid.gone" >"$laid"
 (cd "$LINUX" && xargs -r rm -f <"$laid.gone")
 rsync -rcp --files-from="$laid.new" "$stage/" "$LINUX/"
-sort "$laid.new" "$laid.gone" >"$laid"
 rm "$laid.new" "$laid.gone"

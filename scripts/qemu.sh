@@ -15,23 +15,15 @@ name=$1 job=$2 output=$3
 : "${TIMEOUT:=300}" "${SMP:=2}" "${MEM:=2560M}" "${APPEND:=}" "${INTERACTIVE:=0}"
 console=$LOGS/console-$name.log
 
-case $ARCH in
-x86_64)
-	qemu=(qemu-system-x86_64 -machine pc)
-	append="console=ttyS0 numa=fake=2 tsc_early_khz=2600000 tsc=reliable"
-	# memory that the kernel leaves alone, for test_hmm's coherent devices
-	append+=' memmap=512M$0x80000000'
-	append+=" test_hmm.spm_addr_dev0=0x80000000 test_hmm.spm_addr_dev1=0x90000000"
-	;;
-arm64)
-	qemu=(qemu-system-aarch64 -machine virt)
-	append="console=ttyAMA0 numa=fake=2"
-	;;
-esac
+append="console=ttyS0 numa=fake=2 tsc_early_khz=2600000 tsc=reliable"
+# memory that the kernel leaves alone, for test_hmm's coherent devices
+append+=' memmap=512M$0x80000000'
+append+=" test_hmm.spm_addr_dev0=0x80000000 test_hmm.spm_addr_dev1=0x90000000"
 append+=" transparent_hugepage=madvise hung_task_panic=1 watchdog_thresh=60"
 append+=" rcupdate.rcu_cpu_stall_timeout=100 panic=-1 $APPEND"
 
-qemu+=(-accel tcg,thread=multi -cpu max -smp "$SMP" -m "$MEM" -nodefaults -display none -no-reboot
+qemu=(qemu-system-x86_64 -machine pc -accel tcg,thread=multi -cpu max -smp "$SMP" -m "$MEM"
+	-nodefaults -display none -no-reboot
 	-kernel "$KBUILD/image" -initrd "$GUEST/initramfs.cpio" -append "$append"
 	-fw_cfg "name=opt/mnt/job,file=$job"
 	-serial "file:$console"
@@ -48,7 +40,7 @@ else
 fi
 
 # What the console must not hold; the rest of what a kernel says is no verdict.
-splat='BUG:|WARNING:|Oops|Kernel panic|general protection|Call Trace:|detected stall|self-detected|blocked for more than|UBSAN:|Bad page'
+splat='BUG:|WARNING:|Oops|Kernel panic|general protection|detected stall|self-detected|blocked for more than|UBSAN:|Bad page'
 ended=$(sed -n 's/.*guest: job ended with status \([0-9]*\).*/\1/p' "$console")
 
 if [ "$status" = 124 ]; then

@@ -7,7 +7,6 @@
 
 . "$(dirname "$0")/common.sh"
 . "$TOP/scripts/ktap.sh"
-lock_build
 "$TOP/scripts/series.sh"
 
 series=$BUILD/series
@@ -27,31 +26,44 @@ in_tree()
 
 # Only the files that the series touches need to be known to git.
 in_tree init -q
-sed -n 's,^--- a/,,p' "$series"/*.patch | sort -u | in_tree add -f --pathspec-from-file=-
+sed -n 's,^--- a/,,p' "$series"/*.patch | sort -u | while read -r f; do
+	[ ! -e "$LINUX/$f" ] || in_tree add -f "$f"
+done
 in_tree commit -q -m base
 
-objects="mm/ kernel/fork.o kernel/events/uprobes.o fs/userfaultfd.o lib/test_hmm.o
-	arch/x86/mm/tlb.o arch/x86/kvm/ drivers/infiniband/core/umem_odp.o"
+# What includes the headers in mm/ and around it; drivers are scripts/clients.sh's.
+objects="$(cd "$STOCK" && grep -rlE --include='*.c' 'mmu_notifier|mmu_interval' mm | sed 's/c$/o/')
+	kernel/fork.o kernel/events/uprobes.o fs/userfaultfd.o lib/test_hmm.o arch/x86/mm/tlb.o
+	arch/x86/kvm/mmu/mmu.o arch/x86/kvm/../../../virt/kvm/kvm_main.o
+	drivers/infiniband/core/umem_odp.o"
 
 build_step()
 {
-	local mirror=drivers/misc/mmu_mirror/
-	[ -d "$LINUX/$mirror" ] || mirror=
+	local dir ours=
+	for dir in mm/tests drivers/misc/mmu_mirror; do
+		[ ! -d "$LINUX/$dir" ] || ours+=" $dir/"
+	done
+	[ ! -e "$LINUX/mm/mmu_notifier_interval.c" ] || ours+=" mm/mmu_notifier_interval.o"
 	cp "$config" "$KBUILD/.config" &&
 		kmake olddefconfig &&
-		kmake -j"$JOBS" $objects $mirror
+		kmake -j"$JOBS" $objects $ours
 }
 
 same_tree()
 {
-	diff -r -x .git "$LINUX" "$BUILD/linux"
+	diff -r -x .git -x 'local_config.*' "$LINUX" "$BUILD/linux"
+}
+
+check_message()
+{
+	"$LINUX/scripts/checkpatch.pl" --terse --no-tree --types COMMIT_MESSAGE,COMMIT_LOG_LONG_LINE "$1"
 }
 
 ktap_begin series
-ktap_case "base builds" build_step
 for p in "$series"/*.patch; do
 	name=${p##*/}
 	[ "$name" != 0000-cover-letter.patch ] || continue
+	ktap_case "message of $name" check_message "$p"
 	ktap_case "git am $name" in_tree am -q "$p"
 	ktap_case "builds after $name" build_step
 done

@@ -70,8 +70,7 @@ enum mmu_notifier_event {
  * @end: first address behind the range, in bytes.
  * @flags: MMU_NOTIFIER_RANGE_*.
  * @event: the reason.
- * @owner: the driver that causes the range, for the events that say so, else
- *	NULL.
+ * @owner: the driver that causes the range; only for the events that say so.
  */
 struct mmu_notifier_range {
 	struct mm_struct *mm;
@@ -80,7 +79,7 @@ struct mmu_notifier_range {
 	unsigned int flags;
 	enum mmu_notifier_event event;
 	void *owner;
-	/* private: the core's, valid while the range is in flight */
+	/* private: the core's. Not NULL: in flight, and the rest is valid. */
 	struct mmu_notifier_subscriptions *subscriptions;
 	unsigned int tracked;
 	int srcu_idx;
@@ -89,30 +88,6 @@ struct mmu_notifier_range {
 	unsigned long ticket;
 	/* public: */
 };
-
-/**
- * mmu_notifier_range_init_owner() - fill in a range, naming its owner
- * @range: the range.
- * @event: the reason.
- * @flags: MMU_NOTIFIER_RANGE_*; the start functions set BLOCKABLE themselves.
- * @mm: the address space.
- * @start: first address, in bytes.
- * @end: first address behind the range, in bytes.
- * @owner: whose invalidation this is, compared by drivers with their own.
- */
-static inline void
-mmu_notifier_range_init_owner(struct mmu_notifier_range *range,
-			      enum mmu_notifier_event event, unsigned int flags,
-			      struct mm_struct *mm, unsigned long start,
-			      unsigned long end, void *owner)
-{
-	range->mm = mm;
-	range->start = start;
-	range->end = end;
-	range->flags = flags;
-	range->event = event;
-	range->owner = owner;
-}
 
 /**
  * mmu_notifier_range_init() - fill in a range that no driver owns
@@ -130,8 +105,32 @@ static inline void mmu_notifier_range_init(struct mmu_notifier_range *range,
 					   unsigned long start,
 					   unsigned long end)
 {
-	mmu_notifier_range_init_owner(range, event, flags, mm, start, end,
-				      NULL);
+	range->mm = mm;
+	range->start = start;
+	range->end = end;
+	range->flags = flags;
+	range->event = event;
+	range->subscriptions = NULL;
+}
+
+/**
+ * mmu_notifier_range_init_owner() - fill in a range, naming its owner
+ * @range: the range.
+ * @event: the reason.
+ * @flags: MMU_NOTIFIER_RANGE_*; the start functions set BLOCKABLE themselves.
+ * @mm: the address space.
+ * @start: first address, in bytes.
+ * @end: first address behind the range, in bytes.
+ * @owner: whose invalidation this is, compared by drivers with their own.
+ */
+static inline void
+mmu_notifier_range_init_owner(struct mmu_notifier_range *range,
+			      enum mmu_notifier_event event, unsigned int flags,
+			      struct mm_struct *mm, unsigned long start,
+			      unsigned long end, void *owner)
+{
+	range->owner = owner;
+	mmu_notifier_range_init(range, event, flags, mm, start, end);
 }
 
 #ifdef CONFIG_MMU_NOTIFIER
@@ -165,7 +164,8 @@ void __mmu_notifier_subscriptions_destroy(struct mm_struct *mm);
  */
 static inline int mm_has_notifiers(struct mm_struct *mm)
 {
-	return unlikely(READ_ONCE(mm->notifier_subscriptions));
+	/* Turns once, and whoever needs the pointer reads it again. */
+	return unlikely(data_race(mm->notifier_subscriptions));
 }
 
 /**
@@ -193,10 +193,9 @@ mmu_notifier_range_blockable(const struct mmu_notifier_range *range)
 static inline void
 mmu_notifier_invalidate_range_start(struct mmu_notifier_range *range)
 {
-	range->subscriptions = READ_ONCE(range->mm->notifier_subscriptions);
 	might_sleep();
 	lock_map_acquire(&__mmu_notifier_invalidate_range_start_map);
-	if (unlikely(range->subscriptions)) {
+	if (mm_has_notifiers(range->mm)) {
 		range->flags |= MMU_NOTIFIER_RANGE_BLOCKABLE;
 		__mmu_notifier_invalidate_range_start(range);
 	}
@@ -219,8 +218,7 @@ mmu_notifier_invalidate_range_start_nonblock(struct mmu_notifier_range *range)
 {
 	int ret;
 
-	range->subscriptions = READ_ONCE(range->mm->notifier_subscriptions);
-	if (likely(!range->subscriptions))
+	if (likely(!mm_has_notifiers(range->mm)))
 		return 0;
 
 	range->flags &= ~MMU_NOTIFIER_RANGE_BLOCKABLE;

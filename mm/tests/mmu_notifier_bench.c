@@ -19,6 +19,7 @@
 #include <linux/mmu_context.h>
 #include <linux/mmu_notifier.h>
 #include <linux/moduleparam.h>
+#include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -228,6 +229,9 @@ static void bench_register_one(unsigned long nr)
 	memset(bench_list, 0, sizeof(bench_list));
 	for (i = 0; i < 2; i++) {
 		bench_list[i].ops = &bench_ops;
+		/* What mapping has left to RCU would run while we wait. */
+		rcu_barrier();
+		schedule_timeout_uninterruptible(HZ);
 		before = get_cycles();
 		ret = mmu_notifier_register(&bench_list[i], mm);
 		before = get_cycles() - before;

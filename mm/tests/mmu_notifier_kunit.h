@@ -22,8 +22,13 @@
 
 #include "../mmu_notifier.h"
 
-/* What must happen, happens within this time, in jiffies, on a slow guest. */
-#define MNK_SOON	(10 * HZ)
+/*
+ * What must happen is waited for in slices, 10 seconds in all: when a guest was
+ * not run for a while its jiffies jump, which then costs one slice and not the
+ * deadline.
+ */
+#define MNK_SLICE	msecs_to_jiffies(100)
+#define MNK_NR_SLICES	100
 /* What must not happen yet is watched for so long. */
 #define MNK_WATCH	msecs_to_jiffies(60)
 
@@ -208,6 +213,8 @@ struct mnk_interval *mnk_interval(struct kunit *test, struct mnk_mm *m,
 				  unsigned long start, unsigned long length);
 struct mnk_range *mnk_range(struct kunit *test, struct mnk_mm *m,
 			    unsigned long start, unsigned long end);
+
+bool mnk_completed(struct completion *completion);
 
 /* Gates */
 void mnk_pass(struct mnk_gate *gate);

@@ -69,6 +69,22 @@ static void mnk_add(struct list_head *node, struct list_head *list)
 }
 
 /**
+ * mnk_completed() - wait for what must happen soon
+ * @completion: what stands for it.
+ *
+ * Return: false if it did not happen.
+ */
+bool mnk_completed(struct completion *completion)
+{
+	int slice;
+
+	for (slice = 0; slice < MNK_NR_SLICES; slice++)
+		if (wait_for_completion_timeout(completion, MNK_SLICE))
+			return true;
+	return false;
+}
+
+/**
  * mnk_gate() - make a gate, shut
  * @test: the case.
  *
@@ -91,10 +107,15 @@ struct mnk_gate *mnk_gate(struct kunit *test)
  */
 void mnk_pass(struct mnk_gate *gate)
 {
+	int i;
+
 	if (!gate)
 		return;
 	complete_all(&gate->reached);
-	wait_for_completion_timeout(&gate->open, 6 * MNK_SOON);
+	/* Longer than who waits for us is waited for: that is to fail first. */
+	for (i = 0; i < 6; i++)
+		if (mnk_completed(&gate->open))
+			break;
 }
 
 /**
@@ -105,7 +126,7 @@ void mnk_pass(struct mnk_gate *gate)
  */
 bool mnk_reached(struct mnk_gate *gate)
 {
-	return wait_for_completion_timeout(&gate->reached, MNK_SOON);
+	return mnk_completed(&gate->reached);
 }
 
 /**
@@ -163,7 +184,7 @@ struct mnk_task *mnk_start(struct kunit *test, long (*fn)(void *arg), void *arg)
  */
 bool mnk_ends(struct mnk_task *task)
 {
-	return wait_for_completion_timeout(&task->done, MNK_SOON);
+	return mnk_completed(&task->done);
 }
 
 /**
@@ -174,7 +195,7 @@ bool mnk_ends(struct mnk_task *task)
  */
 bool mnk_waits(struct mnk_task *task)
 {
-	return wait_for_completion_timeout(&task->started, MNK_SOON) &&
+	return mnk_completed(&task->started) &&
 	       !wait_for_completion_timeout(&task->done, MNK_WATCH);
 }
 

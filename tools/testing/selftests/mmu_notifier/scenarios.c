@@ -420,6 +420,9 @@ static void look(struct run *r, struct area *a, bool write)
 	/* what the device can still reach without asking anybody */
 	for (i = 0; i < a->nr; i = next_page(a, i))
 		dev_looks(r, a, i, MMU_MIRROR_NOFAULT);
+	/* to write through what is stale would hurt somebody else */
+	if (r->v->stale)
+		stop(r, "the device sees stale pages");
 	for (i = 0; i < a->nr; i = next_page(a, i))
 		if (a->rights[i] != WRITES || write)
 			dev_writes(r, a, i, MMU_MIRROR_NOFAULT);

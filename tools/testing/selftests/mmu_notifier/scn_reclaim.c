@@ -13,7 +13,6 @@
 
 #define NR	32
 #define NR_EACH	64	/* a subscriber that misses one range in 16 misses 4 */
-#define NR_HUGE	8
 
 static void scn_dontneed(struct run *r)
 {
@@ -213,9 +212,9 @@ static void scn_mbind(struct run *r)
  * in memory are freed. That one is split, and every second page of it given
  * back: something to fill.
  */
-static size_t compact(struct run *r, int node)
+static size_t compact(struct run *r, size_t nr_huge)
 {
-	const size_t bytes = NR_HUGE * huge_size, nr = huge_size / page_size;
+	const size_t bytes = nr_huge * huge_size, nr = huge_size / page_size;
 	char *base = arena_place(r, bytes, huge_size), *low = base;
 	size_t i, moved;
 	__u64 *pfns;
@@ -224,7 +223,7 @@ static size_t compact(struct run *r, int node)
 	must(r, mmap(base, bytes, PROT_READ | PROT_WRITE,
 		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == base);
 	must(r, !madvise(base, bytes, MADV_HUGEPAGE));
-	pages_bind(base, bytes / page_size, node);
+	pages_bind(base, bytes / page_size, 0);
 	for (i = 0; i < bytes; i += page_size)
 		base[i] = 1;
 	for (i = huge_size; i < bytes; i += huge_size)
@@ -261,11 +260,11 @@ static size_t compact(struct run *r, int node)
 
 static void scn_compaction(struct run *r)
 {
-	unsigned int tries;
-	size_t moved = 0;
+	size_t moved = 0, nr_huge;
 
-	for (tries = 0; tries < 4 && !moved; tries++)
-		moved = compact(r, need_nodes() ? 0 : tries % 2);
+	/* of what is freed, some stays in per-CPU lists */
+	for (nr_huge = 8; nr_huge <= 64 && !moved; nr_huge *= 2)
+		moved = compact(r, nr_huge);
 	really(r, moved);
 }
 

@@ -102,6 +102,22 @@ __s64 file_number(const char *path)
 	return len < 0 ? len : strtoll(buf, NULL, 10);
 }
 
+/* A counter of /proc/vmstat, of the whole machine */
+__u64 vm_event(const char *name)
+{
+	FILE *f = fopen("/proc/vmstat", "re");
+	unsigned long long count = 0;
+	char line[128], key[64];
+
+	if (!f)
+		return 0;
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "%63s %llu", key, &count) == 2 && !strcmp(key, name))
+			break;
+	fclose(f);
+	return count;
+}
+
 /* ------------------------------------------------------------ one page */
 
 static __u64 proc_word(const char *path, __u64 index)

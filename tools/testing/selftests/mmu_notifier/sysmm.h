@@ -37,6 +37,7 @@ int file_write(const char *path, const char *fmt, ...)
 	__printf(2, 3);
 int file_read(const char *path, char *buf, size_t size);
 __s64 file_number(const char *path);
+__u64 vm_event(const char *name);
 
 /* One page, by address in the calling process */
 bool page_present(const void *addr);
