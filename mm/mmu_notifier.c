@@ -128,6 +128,8 @@ mn_enter_list(struct mmu_notifier_subscriptions *subscriptions,
 	      struct mmu_notifier_range *range)
 {
 	range->srcu_idx = srcu_down_read(&subscriptions->srcu);
+	/* For sparse: the section goes on in another function. */
+	__release(&subscriptions->srcu);
 }
 
 static __always_inline void
@@ -136,8 +138,10 @@ mn_leave(struct mmu_notifier_subscriptions *subscriptions,
 {
 	if (unlikely(range->tracked & MN_TRACK_INTERVALS))
 		mmu_interval_leave(&subscriptions->intervals, range);
-	if (likely(range->tracked & MN_TRACK_LIST))
+	if (likely(range->tracked & MN_TRACK_LIST)) {
+		__acquire(&subscriptions->srcu);
 		srcu_up_read(&subscriptions->srcu, range->srcu_idx);
+	}
 	range->subscriptions = NULL;
 }
 

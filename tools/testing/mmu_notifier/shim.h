@@ -42,6 +42,7 @@
 #define noinline		__attribute__((__noinline__))
 #endif
 #define __must_hold(x)
+#define data_race(x)		(x)
 #define EXPORT_SYMBOL_GPL(x)
 #define EXPORT_SYMBOL(x)
 #undef smp_mb

@@ -259,6 +259,7 @@ static inline bool helper_stopped(struct helper *h)
  * @a: what it is done to.
  * @ready: the thread waits for @go.
  * @go: it may begin.
+ * @thread: who does it.
  * @began_us: time just before the operation.
  * @ended_us: time just after it.
  */

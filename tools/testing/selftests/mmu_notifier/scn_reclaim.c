@@ -263,7 +263,7 @@ static void scn_compaction(struct run *r)
 	size_t moved = 0, nr_huge;
 
 	/* of what is freed, some stays in per-CPU lists */
-	for (nr_huge = 8; nr_huge <= 64 && !moved; nr_huge *= 2)
+	for (nr_huge = 8; nr_huge <= 256 && !moved; nr_huge *= 2)
 		moved = compact(r, nr_huge);
 	really(r, moved);
 }

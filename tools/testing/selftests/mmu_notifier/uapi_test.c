@@ -44,13 +44,15 @@ union argument {
  * @unattached: may be called without being attached.
  * @foreign: may be called from another process, and when the process is gone.
  */
-static const struct command {
+struct command {
 	const char *name;
 	unsigned long cmd;
 	size_t size;
 	bool unattached;
 	bool foreign;
-} commands[] = {
+};
+
+static const struct command commands[] = {
 	{ "ATTACH", MMU_MIRROR_ATTACH, sizeof(struct mmu_mirror_attach), true, true },
 	{ "WINDOW", MMU_MIRROR_WINDOW, sizeof(struct mmu_mirror_window), false, false },
 	{ "READ", MMU_MIRROR_READ, sizeof(struct mmu_mirror_access), false, false },
