@@ -207,10 +207,10 @@ static void scn_mbind(struct run *r)
 }
 
 /*
- * Compaction moves pages from the start of a zone to free ones at its end, so
- * there has to be room behind the area: of some huge pages, all but the first
- * in memory are freed. That one is split, and every second page of it given
- * back: something to fill.
+ * Compaction moves pages from the start of a zone into holes further on, in
+ * blocks that are neither full nor empty. Holes are made of some huge pages, by
+ * splitting them and giving back every second page. The one that comes first in
+ * memory is the area, the others are where its pages may go.
  */
 static size_t compact(struct run *r, size_t nr_huge)
 {
@@ -224,24 +224,20 @@ static size_t compact(struct run *r, size_t nr_huge)
 		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == base);
 	must(r, !madvise(base, bytes, MADV_HUGEPAGE));
 	pages_bind(base, bytes / page_size, 0);
-	for (i = 0; i < bytes; i += page_size)
+	for (i = 0; i < bytes; i += huge_size) {
 		base[i] = 1;
-	for (i = huge_size; i < bytes; i += huge_size)
 		if (page_pfn(base + i) < page_pfn(low))
 			low = base + i;
-
+		lacks(r, huge_split(base + i, huge_size));
+	}
 	a = area_at(r, low, nr);
+	prime(r, a);
+	for (i = page_size; i < bytes; i += 2 * page_size)
+		must(r, !madvise(base + i, page_size, MADV_DONTNEED));
+	for (i = 1; i < nr; i += 2)
+		a->want[i] = 0;
 	pfns = calloc(nr, sizeof(*pfns));
 	must(r, pfns);
-	lacks(r, huge_split(low, huge_size));
-	prime(r, a);
-	for (i = 1; i < nr; i += 2) {
-		must(r, !madvise(page_of(a, i), page_size, MADV_DONTNEED));
-		a->want[i] = 0;
-	}
-	must(r, low == base || !munmap(base, low - base));
-	if (low + huge_size < base + bytes)
-		must(r, !munmap(low + huge_size, base + bytes - low - huge_size));
 	pages_pfns(low, nr, pfns);
 
 	op_begin(r);
@@ -253,18 +249,24 @@ static size_t compact(struct run *r, size_t nr_huge)
 		if (page_pfn(page_of(a, i)) != pfns[i])
 			area_mark(a, i, 1);
 	verify(r, a);
-	munmap(low, huge_size);
+	munmap(base, bytes);
 	free(pfns);
 	return moved;
 }
 
+/* Pages given back are to be seen as free, and not kept for a CPU's next use. */
+#define PCP_FRACTION	"/proc/sys/vm/percpu_pagelist_high_fraction"
+
 static void scn_compaction(struct run *r)
 {
+	__s64 fraction = file_number(PCP_FRACTION);
 	size_t moved = 0, nr_huge;
 
-	/* of what is freed, some stays in per-CPU lists */
-	for (nr_huge = 8; nr_huge <= 256 && !moved; nr_huge *= 2)
+	file_write(PCP_FRACTION, "1000000");
+	for (nr_huge = 4; nr_huge <= 16 && !moved; nr_huge *= 2)
 		moved = compact(r, nr_huge);
+	if (fraction >= 0)
+		file_write(PCP_FRACTION, "%lld", fraction);
 	really(r, moved);
 }
 
