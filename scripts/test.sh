@@ -30,7 +30,8 @@ for suite in lint clients kunit kselftest; do
 	passed=$((passed + counted_passed))
 	failed=$((failed + counted_failed))
 	skipped=$((skipped + counted_skipped))
-	grep -a '^ *not ok\|# SKIP' "$RESULTS/$suite.ktap" | sed "s/^ */$suite: /" || true
+	# on the console each line begins with the kernel's time
+	sed -nE "s/^(\[[ 0-9.]+\])? *(not ok.*|.*# SKIP.*)/$suite: \\2/p" "$RESULTS/$suite.ktap"
 done
 
 # A guest that complained or stopped early fails even where every case passed.

@@ -243,7 +243,10 @@ static void nothing_hangs(struct __test_metadata *_metadata, struct stage *s)
 	EXPECT_EQ(status, 0);
 }
 
-/* And when it is gone */
+/*
+ * And when it is gone. The interval subscriber may have refused more often than
+ * it was asked to: whenever its own lock was taken.
+ */
 static void is_balanced(struct __test_metadata *_metadata, struct stage *s)
 {
 	struct mmu_mirror_counters c;
@@ -270,7 +273,7 @@ static void is_balanced(struct __test_metadata *_metadata, struct stage *s)
 	c = counters_of(&s->interval);
 	EXPECT_EQ(c.unbalanced, 0u);
 	EXPECT_EQ(c.mapped, 0u);
-	EXPECT_EQ(counters_of(s->refuser).refused, refusals_of(s));
+	EXPECT_GE(counters_of(s->refuser).refused, refusals_of(s));
 }
 
 /* On request */
@@ -299,7 +302,7 @@ TEST_F_TIMEOUT(nonblock, process_mrelease, 90)
 	EXPECT_GT(again, 0);
 	close(fd);
 	EXPECT_GT(counters_of(&s->interval).nonblock, 0u);
-	EXPECT_EQ(counters_of(s->refuser).refused, refusals_of(s));
+	EXPECT_GE(counters_of(s->refuser).refused, refusals_of(s));
 
 	nothing_hangs(_metadata, s);
 	is_balanced(_metadata, s);
@@ -336,7 +339,7 @@ TEST_F_TIMEOUT(nonblock, oom_reaper, 120)
 	EXPECT_TRUE(within_ms(GRACE_MS, counters_of(&s->witness).nonblock > 0)) {
 		TH_LOG("the OOM reaper did not come");
 	}
-	EXPECT_TRUE(within_ms(2000, counters_of(s->refuser).refused == refusals_of(s)));
+	EXPECT_TRUE(within_ms(2000, counters_of(s->refuser).refused >= refusals_of(s)));
 	nothing_hangs(_metadata, s);
 	is_balanced(_metadata, s);
 	if (printk[0])
