@@ -36,7 +36,7 @@ help:
 #: make kernel        build only
 #: make clients       compile every in-tree user of the interface
 #: make lint          checkpatch, W=1, sparse, kernel-doc
-#: make test-busted   break the code on purpose, patch by patch; the tests must notice
+#: make test-busted   break the code on purpose; the tests must notice (BREAKS='NAME ..')
 #: make bench         stock's core and ours side by side; QUICK=1: natively only
 #: make series        the patches for git am, in build/series
 #: make series-check  apply them to a pristine tree, build every step
@@ -75,7 +75,7 @@ bench lint clients series series-check:
 	@scripts/$@.sh
 
 test-busted:
-	@scripts/busted.sh
+	@scripts/busted.sh $(BREAKS:%=$(CURDIR)/tools/testing/selftests/mmu_notifier/busted/%.patch)
 
 clean:
 	@[ ! -e $(BUILD)/.lock ] || rm -rf $(BUILD)
