@@ -108,7 +108,7 @@ static void mn_listen(struct mmu_notifier_subscriptions *subscriptions,
 {
 	lockdep_assert_held(&subscriptions->lock);
 	/* Release: what the bits stand for is in place. */
-	smp_store_release(&subscriptions->listening, bits);
+	smp_store_release(&subscriptions->listening.bits, bits);
 }
 
 /*
@@ -119,7 +119,7 @@ static __always_inline unsigned int
 mn_listening(const struct mmu_notifier_subscriptions *subscriptions)
 {
 	/* Acquire: what a bit stands for was in place before it was set. */
-	return smp_load_acquire(&subscriptions->listening);
+	return smp_load_acquire(&subscriptions->listening.bits);
 }
 
 /* Not srcu_read_lock(): lockdep would take the domains of all mms for one. */
@@ -137,7 +137,7 @@ mn_leave(struct mmu_notifier_subscriptions *subscriptions,
 	 struct mmu_notifier_range *range)
 {
 	if (unlikely(range->tracked & MN_TRACK_INTERVALS))
-		mmu_interval_leave(&subscriptions->intervals, range);
+		mmu_flight_end(&subscriptions->intervals, range);
 	if (likely(range->tracked & MN_TRACK_LIST)) {
 		__acquire(&subscriptions->srcu);
 		srcu_up_read(&subscriptions->srcu, range->srcu_idx);
@@ -153,7 +153,7 @@ mn_list_end(struct mmu_notifier_subscriptions *subscriptions,
 	const unsigned long epoch = range->epoch;
 	struct mmu_notifier *subscription;
 
-	if (!(READ_ONCE(subscriptions->listening) & MN_RANGE_END))
+	if (!(READ_ONCE(subscriptions->listening.bits) & MN_RANGE_END))
 		return;
 
 	hlist_for_each_entry_srcu(subscription, &subscriptions->list, hlist,
@@ -225,59 +225,70 @@ mn_list_start(struct mmu_notifier_subscriptions *subscriptions,
 	return 0;
 }
 
-/* The rest of start where the interval half is switched on as well, or alone. */
+/* Start where the interval half is switched on as well, or alone. */
 static noinline int
 mn_start_intervals(struct mmu_notifier_subscriptions *subscriptions,
-		   struct mmu_notifier_range *range)
+		   struct mmu_notifier_range *range, bool list)
 {
-	bool covered;
-	int ret = 0;
+	int ret;
 
-	covered = mmu_interval_enter(&subscriptions->intervals, range);
-	range->tracked |= MN_TRACK_INTERVALS;
-	if (!(range->tracked & MN_TRACK_LIST) &&
-	    mn_listening(subscriptions) & MN_TRACK_LIST) {	/* (B) */
+	range->subscriptions = subscriptions;
+	range->tracked = MN_TRACK_INTERVALS;
+	mmu_interval_prepare(&subscriptions->intervals, range);
+	/*
+	 * (B), and (C) of mm/mmu_notifier_flight.c: SRCU has a full barrier, and
+	 * what does not get a slot will get the lock.
+	 */
+	if (list) {
 		mn_enter_list(subscriptions, range);
 		range->tracked |= MN_TRACK_LIST;
+	} else if (likely(range->slot)) {
+		smp_mb();	/* see above */
 	}
 
-	if (range->tracked & MN_TRACK_LIST)
-		ret = mn_list_start(subscriptions, range);
-	if (ret)
+	ret = mmu_interval_start(&subscriptions->intervals, range);
+	if (unlikely(ret))
 		goto err_leave;
 
-	if (covered)
-		ret = mmu_interval_invalidate(&subscriptions->intervals, range);
-	if (ret)
-		goto err_list_end;
+	if (!list && unlikely(mn_listening(subscriptions) & MN_TRACK_LIST)) {
+		mn_enter_list(subscriptions, range);	/* (B) */
+		range->tracked |= MN_TRACK_LIST;
+	}
+	if (range->tracked & MN_TRACK_LIST)
+		ret = mn_list_start(subscriptions, range);
+	if (unlikely(ret))
+		goto err_leave;
 	return 0;
 
-err_list_end:
-	if (range->tracked & MN_TRACK_LIST)
-		mn_list_end(subscriptions, range, 0);
 err_leave:
 	mn_leave(subscriptions, range);
 	return ret;
 }
 
 static noinline int mn_start(struct mmu_notifier_subscriptions *subscriptions,
-			     struct mmu_notifier_range *range,
-			     unsigned int listening)
+			     struct mmu_notifier_range *range)
 {
 	int ret;
 
 	range->subscriptions = subscriptions;
-	range->tracked = listening & MN_TRACK_LIST;
-	if (likely(listening & MN_TRACK_LIST)) {
-		mn_enter_list(subscriptions, range);
-		listening = mn_listening(subscriptions);	/* (B) */
+	mn_enter_list(subscriptions, range);
+	range->tracked = MN_TRACK_LIST;
+	if (unlikely(mn_listening(subscriptions) & MN_TRACK_INTERVALS)) { /* (B) */
+		mmu_interval_prepare(&subscriptions->intervals, range);
+		range->tracked |= MN_TRACK_INTERVALS;
+		smp_mb();	/* (C) */
+		ret = mmu_interval_start(&subscriptions->intervals, range);
+		if (ret)
+			goto err_leave;
 	}
-	if (unlikely(listening & MN_TRACK_INTERVALS))
-		return mn_start_intervals(subscriptions, range);
 
 	ret = mn_list_start(subscriptions, range);
 	if (unlikely(ret))
-		mn_leave(subscriptions, range);
+		goto err_leave;
+	return 0;
+
+err_leave:
+	mn_leave(subscriptions, range);
 	return ret;
 }
 
@@ -287,8 +298,11 @@ int __mmu_notifier_invalidate_range_start(struct mmu_notifier_range *range)
 		READ_ONCE(range->mm->notifier_subscriptions);
 	unsigned int listening = mn_listening(subscriptions);
 
-	if (likely(listening & MN_TRACKS))
-		return mn_start(subscriptions, range, listening);
+	if (listening & MN_TRACK_INTERVALS)
+		return mn_start_intervals(subscriptions, range,
+					  listening & MN_TRACK_LIST);
+	if (likely(listening & MN_TRACK_LIST))
+		return mn_start(subscriptions, range);
 	return 0;
 }
 
@@ -308,10 +322,11 @@ void __mmu_notifier_invalidate_range_end(struct mmu_notifier_range *range)
  */
 
 static noinline int
-mn_call_each(struct mmu_notifier_subscriptions *subscriptions,
-	     struct mm_struct *mm, unsigned int callback, unsigned long start,
+mn_call_each(struct mm_struct *mm, unsigned int callback, unsigned long start,
 	     unsigned long end)
 {
+	struct mmu_notifier_subscriptions *subscriptions =
+		READ_ONCE(mm->notifier_subscriptions);
 	struct mmu_notifier *subscription;
 	int young = 0;
 	int idx;
@@ -349,40 +364,28 @@ mn_call_each(struct mmu_notifier_subscriptions *subscriptions,
 	return young;
 }
 
-/* One load and a branch, where nobody listens. */
-static __always_inline int mn_call(struct mm_struct *mm, unsigned int callback,
-				   unsigned long start, unsigned long end)
-{
-	struct mmu_notifier_subscriptions *subscriptions =
-		READ_ONCE(mm->notifier_subscriptions);
-
-	if (likely(!(mn_listening(subscriptions) & callback)))
-		return 0;
-	return mn_call_each(subscriptions, mm, callback, start, end);
-}
-
 int __mmu_notifier_clear_flush_young(struct mm_struct *mm, unsigned long start,
 				     unsigned long end)
 {
-	return mn_call(mm, MN_CLEAR_FLUSH_YOUNG, start, end);
+	return mn_call_each(mm, MN_CLEAR_FLUSH_YOUNG, start, end);
 }
 
 int __mmu_notifier_clear_young(struct mm_struct *mm, unsigned long start,
 			       unsigned long end)
 {
-	return mn_call(mm, MN_CLEAR_YOUNG, start, end);
+	return mn_call_each(mm, MN_CLEAR_YOUNG, start, end);
 }
 
 int __mmu_notifier_test_young(struct mm_struct *mm, unsigned long address)
 {
-	return mn_call(mm, MN_TEST_YOUNG, address, address + 1);
+	return mn_call_each(mm, MN_TEST_YOUNG, address, address + 1);
 }
 
 void __mmu_notifier_arch_invalidate_secondary_tlbs(struct mm_struct *mm,
 						   unsigned long start,
 						   unsigned long end)
 {
-	mn_call(mm, MN_SECONDARY_TLBS, start, end);
+	mn_call_each(mm, MN_SECONDARY_TLBS, start, end);
 }
 
 /*
@@ -398,12 +401,30 @@ static unsigned long mn_last_ticket;
 static DECLARE_WAIT_QUEUE_HEAD(mn_puts_wq);
 static LLIST_HEAD(mn_ripe);
 
-static void mn_draw_ticket(struct mmu_notifier *subscription)
+void mmu_notifier_draw_ticket(struct mmu_notifier_ticket *ticket)
 {
 	spin_lock(&mn_puts_lock);
-	subscription->put.number = ++mn_last_ticket;
-	list_add_tail(&subscription->put.node, &mn_puts);
+	ticket->number = ++mn_last_ticket;
+	list_add_tail(&ticket->node, &mn_puts);
 	spin_unlock(&mn_puts_lock);
+}
+
+/* The ticket outlives the subscription that carries it. */
+void mmu_notifier_keep_ticket(struct mmu_notifier_ticket *from,
+			      struct mmu_notifier_ticket *to)
+{
+	spin_lock(&mn_puts_lock);
+	to->number = from->number;
+	list_replace(&from->node, &to->node);
+	spin_unlock(&mn_puts_lock);
+}
+
+void mmu_notifier_hand_in(struct mmu_notifier_ticket *ticket)
+{
+	spin_lock(&mn_puts_lock);
+	list_del(&ticket->node);
+	spin_unlock(&mn_puts_lock);
+	wake_up_all(&mn_puts_wq);
 }
 
 static bool mn_tickets_handed_in(unsigned long last)
@@ -426,22 +447,12 @@ static void mn_free_ripe(struct work_struct *work)
 	llist_for_each_entry_safe(subscription, next, llist_del_all(&mn_ripe),
 				  ripe) {
 		struct mm_struct *mm = subscription->mm;
-		struct mmu_notifier_ticket ticket = {
-			.number = subscription->put.number,
-		};
+		struct mmu_notifier_ticket ticket;
 
-		/* The ticket outlives the subscription that carries it. */
-		spin_lock(&mn_puts_lock);
-		list_replace(&subscription->put.node, &ticket.node);
-		spin_unlock(&mn_puts_lock);
-
+		mmu_notifier_keep_ticket(&subscription->put, &ticket);
 		subscription->ops->free_notifier(subscription);
 		mmdrop(mm);
-
-		spin_lock(&mn_puts_lock);
-		list_del(&ticket.node);
-		spin_unlock(&mn_puts_lock);
-		wake_up_all(&mn_puts_wq);
+		mmu_notifier_hand_in(&ticket);
 		cond_resched();
 	}
 }
@@ -500,7 +511,7 @@ static void mn_unlink(struct mmu_notifier_subscriptions *subscriptions,
 		      struct mmu_notifier *subscription,
 		      enum mmu_notifier_state state)
 {
-	unsigned int listening = subscriptions->listening & MN_TRACKS;
+	unsigned int listening = subscriptions->listening.bits & MN_TRACKS;
 
 	lockdep_assert_held(&subscriptions->lock);
 
@@ -597,16 +608,16 @@ void __mmu_notifier_release(struct mm_struct *mm)
 		mm->notifier_subscriptions;
 	struct mmu_notifier *subscription;
 
-	if (READ_ONCE(subscriptions->listening) & MN_TRACK_INTERVALS) {
+	if (READ_ONCE(subscriptions->listening.bits) & MN_TRACK_INTERVALS) {
 		struct mmu_notifier_range range;
 
 		mmu_notifier_range_init(&range, MMU_NOTIFY_RELEASE,
 					MMU_NOTIFIER_RANGE_BLOCKABLE, mm, 0,
 					ULONG_MAX);
-		if (mmu_interval_enter(&subscriptions->intervals, &range))
-			mmu_interval_invalidate(&subscriptions->intervals,
-						&range);
-		mmu_interval_leave(&subscriptions->intervals, &range);
+		mmu_interval_prepare(&subscriptions->intervals, &range);
+		smp_mb();	/* (C) */
+		mmu_interval_start(&subscriptions->intervals, &range);
+		mmu_flight_end(&subscriptions->intervals, &range);
 	}
 
 	while ((subscription = mn_claim_next(subscriptions)))
@@ -617,7 +628,7 @@ void __mmu_notifier_release(struct mm_struct *mm)
 
 	/* What follows in exit_mmap() concerns the interval half alone. */
 	spin_lock(&subscriptions->lock);
-	mn_listen(subscriptions, subscriptions->listening & MN_TRACK_INTERVALS);
+	mn_listen(subscriptions, subscriptions->listening.bits & MN_TRACK_INTERVALS);
 	spin_unlock(&subscriptions->lock);
 }
 
@@ -700,7 +711,7 @@ void mmu_notifier_put(struct mmu_notifier *subscription)
 	    --subscription->users)
 		goto unlock;
 
-	mn_draw_ticket(subscription);
+	mmu_notifier_draw_ticket(&subscription->put);
 	if (subscription->state == MN_LIVE)
 		mn_unlink(subscriptions, subscription, MN_RELEASED);
 	/* Else, who is running ->release sees that there are no users left. */
@@ -806,7 +817,7 @@ static int mn_settle(struct mmu_notifier_subscriptions *subscriptions,
 		mmu_notifier_prime_lockdep();
 		synchronize_srcu_expedited(&subscriptions->srcu);
 	} else if (settled & MN_TRACK_INTERVALS) {
-		mmu_interval_drain(&subscriptions->intervals);
+		mmu_flight_drain(&subscriptions->intervals);
 	} else {
 		ret = mn_pass_locks(mm);
 		if (ret)
@@ -830,9 +841,12 @@ int mmu_notifier_track_intervals(struct mm_struct *mm)
 		return -ENOMEM;
 	if (READ_ONCE(subscriptions->settled) & MN_TRACK_INTERVALS)
 		return 0;
+	if (!subscriptions->intervals.slots &&
+	    mmu_flight_init(&subscriptions->intervals))
+		return -ENOMEM;
 
 	spin_lock(&subscriptions->lock);
-	mn_listen(subscriptions, subscriptions->listening | MN_TRACK_INTERVALS);
+	mn_listen(subscriptions, subscriptions->listening.bits | MN_TRACK_INTERVALS);
 	spin_unlock(&subscriptions->lock);
 	return mn_settle(subscriptions, mm, MN_TRACK_INTERVALS);
 }
@@ -854,6 +868,8 @@ int __mmu_notifier_register(struct mmu_notifier *subscription,
 	unsigned int listens;
 	int ret;
 
+	/* The hooks find what is listened to by the address of the object. */
+	BUILD_BUG_ON(offsetof(typeof(*subscriptions), listening));
 	mmap_assert_write_locked(mm);
 	if (WARN_ON_ONCE(!subscription || !subscription->ops) ||
 	    WARN_ON_ONCE(atomic_read(&mm->mm_users) <= 0))
@@ -879,7 +895,7 @@ int __mmu_notifier_register(struct mmu_notifier *subscription,
 	subscription->birth = subscriptions->epoch + 1;
 	hlist_add_head_rcu(&subscription->hlist, listens ?
 			   &subscriptions->list : &subscriptions->quiet);
-	mn_listen(subscriptions, subscriptions->listening | listens);
+	mn_listen(subscriptions, subscriptions->listening.bits | listens);
 	smp_store_release(&subscriptions->epoch, subscription->birth); /* (A) */
 	spin_unlock(&subscriptions->lock);
 
@@ -1016,6 +1032,7 @@ void __mmu_notifier_subscriptions_destroy(struct mm_struct *mm)
 	WARN_ON_ONCE(!hlist_empty(&subscriptions->list));
 
 	mm->notifier_subscriptions = NULL;
+	mmu_interval_destroy(&subscriptions->intervals);
 	if (!subscriptions->has_domain) {
 		kfree(subscriptions);
 		return;

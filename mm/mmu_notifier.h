@@ -4,11 +4,12 @@
  *
  * mm/mmu_notifier.c has the per-mm object and the *list half*: subscriptions
  * to the whole mm. mm/mmu_notifier_interval.c has the *interval half*:
- * subscriptions to ranges. A range that is in flight has *entered* each half
- * that was switched on when it started:
+ * subscriptions to ranges; mm/mmu_notifier_index.c finds them by address, and
+ * mm/mmu_notifier_flight.c knows the ranges in flight. A range that is in flight
+ * has *entered* each half that was switched on when it started:
  *
  *  - the list half: it is inside a section of the object's SRCU domain;
- *  - the interval half: it is in mmu_interval_state.active.
+ *  - the interval half: it is in a slot or in the list of active ranges.
  *
  * Being entered is what a registration, a removal or a reader waits for, and
  * they wait for nothing else (R7, R9).
@@ -27,7 +28,10 @@
 #ifndef _MM_MMU_NOTIFIER_H
 #define _MM_MMU_NOTIFIER_H
 
+#include <linux/cache.h>
+#include <linux/llist.h>
 #include <linux/mmu_notifier.h>
+#include <linux/seqlock.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
@@ -41,28 +45,65 @@
 #define MN_TRACKS		(MN_TRACK_LIST | MN_TRACK_INTERVALS)
 #define MN_RANGE_START		BIT(2)
 #define MN_RANGE_END		BIT(3)
-#define MN_CLEAR_FLUSH_YOUNG	BIT(4)
-#define MN_CLEAR_YOUNG		BIT(5)
-#define MN_TEST_YOUNG		BIT(6)
-#define MN_SECONDARY_TLBS	BIT(7)
+/* MN_CLEAR_FLUSH_YOUNG and so on follow in <linux/mmu_notifier_hooks.h>. */
+
+/**
+ * struct mmu_index - which addresses are subscribed (mm/mmu_notifier_index.c)
+ * @seq: odd while the index is being changed.
+ * @low: nothing in the index begins below.
+ * @high: nothing in the index ends above.
+ * @root: the topmost node, or NULL.
+ * @height: number of levels.
+ * @reserve: nodes for the next insertion.
+ * @nr_reserve: how many.
+ *
+ * Changed under the lock of the interval half, searched without.
+ */
+struct mmu_index {
+	seqcount_t seq;
+	unsigned long low;
+	unsigned long high;
+	struct mn_node *root;
+	unsigned int height;
+	unsigned int nr_reserve;
+	struct mn_node *reserve;
+};
 
 /**
  * struct mmu_interval_state - the interval half of an mm
- * @lock: guards the other members, and those of the subscriptions in @tree.
+ * @slots: ranges in flight that overlap no subscription, by CPU.
+ * @used: the slots of those CPUs that ever had such a range.
+ * @index: the subscriptions, by address.
+ * @lock: guards what follows, the subscriptions in @index, and changes of it.
  *	Never held across a callback.
- * @tree: the subscriptions, by address.
- * @active: ranges in flight, oldest first; on their callers' stacks.
- * @ticket: the last ticket given to a range. Older means smaller.
+ * @active: the other ranges in flight, oldest first; on their callers' stacks.
+ * @ticket: the last ticket given to a range in @active. Older means smaller.
  * @seq: the last sequence given to a collision; always odd.
  * @wq: where readers and removers wait for older ranges to end.
+ *
+ * What every range reads is kept apart from what is written when ranges overlap
+ * subscriptions.
  */
 struct mmu_interval_state {
-	spinlock_t lock;	/* see above */
-	struct rb_root_cached tree;
+	struct mn_slots __percpu *slots;
+	struct llist_head used;
+	struct mmu_index index;
+
+	spinlock_t lock ____cacheline_aligned_in_smp;	/* see above */
 	struct list_head active;
 	unsigned long ticket;
 	unsigned long seq;
 	wait_queue_head_t wq;
+};
+
+/*
+ * mmu_interval_notifier.state. Odd numbers, since drivers may put a
+ * subscription on their stack without clearing it.
+ */
+enum mmu_interval_notifier_state {
+	MN_INTERVAL_REMOVED = 0x4d4e5230,
+	MN_INTERVAL_INSERTED,
+	MN_INTERVAL_REMOVING,
 };
 
 /**
@@ -92,7 +133,7 @@ struct mmu_interval_state {
  * anything with it; dies with the mm.
  */
 struct mmu_notifier_subscriptions {
-	unsigned int listening;
+	struct mmu_notifier_listening listening;	/* first */
 	unsigned long epoch;
 	struct hlist_head list;
 	struct srcu_struct srcu;
@@ -108,16 +149,66 @@ struct mmu_notifier_subscriptions {
 
 /* mm/mmu_notifier.c */
 int mmu_notifier_track_intervals(struct mm_struct *mm);
+void mmu_notifier_draw_ticket(struct mmu_notifier_ticket *ticket);
+void mmu_notifier_keep_ticket(struct mmu_notifier_ticket *from,
+			      struct mmu_notifier_ticket *to);
+void mmu_notifier_hand_in(struct mmu_notifier_ticket *ticket);
 
 /* mm/mmu_notifier_interval.c */
 void mmu_interval_init(struct mmu_interval_state *state);
-bool mmu_interval_enter(struct mmu_interval_state *state,
-			struct mmu_notifier_range *range);
-int mmu_interval_invalidate(struct mmu_interval_state *state,
-			    const struct mmu_notifier_range *range);
-void mmu_interval_leave(struct mmu_interval_state *state,
-			struct mmu_notifier_range *range);
-void mmu_interval_drain(struct mmu_interval_state *state);
+void mmu_interval_destroy(struct mmu_interval_state *state);
+void mmu_interval_prepare(struct mmu_interval_state *state,
+			  struct mmu_notifier_range *range);
+int mmu_interval_start(struct mmu_interval_state *state,
+		       struct mmu_notifier_range *range);
+void mmu_interval_removable(struct list_head *subscriptions);
+
+/* mm/mmu_notifier_flight.c */
+int mmu_flight_init(struct mmu_interval_state *state);
+void mmu_flight_destroy(struct mmu_interval_state *state);
+void mmu_flight_claim(struct mmu_interval_state *state,
+		      struct mmu_notifier_range *range);
+void mmu_flight_release(struct mmu_interval_state *state,
+			const struct mmu_notifier_range *range);
+void mmu_flight_activate(struct mmu_interval_state *state,
+			 struct mmu_notifier_range *range);
+void mmu_flight_end(struct mmu_interval_state *state,
+		    struct mmu_notifier_range *range);
+struct mmu_notifier_range *mmu_flight_find(struct mmu_interval_state *state,
+					   unsigned long start,
+					   unsigned long last,
+					   unsigned long ticket);
+void mmu_flight_wait_slots(struct mmu_interval_state *state,
+			   unsigned long start, unsigned long last);
+void mmu_flight_wait_active(struct mmu_interval_state *state,
+			    unsigned long start, unsigned long last,
+			    unsigned long ticket)
+	__acquires(&state->lock);
+void mmu_flight_drain(struct mmu_interval_state *state);
+
+/* mm/mmu_notifier_index.c */
+static inline bool mmu_index_changed(const struct mmu_index *index,
+				     unsigned int seq)
+{
+	return read_seqcount_retry(&index->seq, seq);
+}
+
+void mmu_index_init(struct mmu_index *index);
+void mmu_index_destroy(struct mmu_index *index);
+bool mmu_index_may_overlap(const struct mmu_index *index, unsigned long start,
+			   unsigned long last, unsigned int *seq);
+unsigned int mmu_index_collect(const struct mmu_index *index,
+			       const struct mmu_interval_notifier *after,
+			       unsigned long start, unsigned long last,
+			       struct mmu_interval_notifier **subs,
+			       unsigned int max);
+bool mmu_index_wants(const struct mmu_index *index);
+struct mn_node *mmu_index_alloc(void);
+void mmu_index_give(struct mmu_index *index, struct mn_node *node);
+void mmu_index_insert(struct mmu_index *index,
+		      struct mmu_interval_notifier *subscription);
+void mmu_index_erase(struct mmu_index *index,
+		     struct mmu_interval_notifier *subscription);
 
 /*
  * To be called before waiting for ranges in flight: a callback may be running

@@ -8,14 +8,15 @@
  * mmu_interval_read_retry(). The reader is then told to retry (R3); a reader
  * whose addresses nothing overlaps neither waits nor retries.
  *
- * Ranges in flight are in a list, each with a ticket. Whoever waits, takes the
- * last ticket given out and waits until no range that is that old or older
- * overlaps. What starts meanwhile is younger, so the wait is bounded by what
- * was in flight at the call (R9).
+ * Where the parts are: mm/mmu_notifier_index.c finds the subscriptions that a
+ * range overlaps, mm/mmu_notifier_flight.c notes the ranges in flight and waits
+ * for them. Here is what a range does to the subscriptions that it overlaps,
+ * and how subscriptions come, are read, and go.
  *
- * Sequence. Each range that overlaps a subscription draws a new odd sequence,
- * which the driver stores in the subscription by mmu_interval_set_seq(), under
- * its own lock. A reader samples it while nothing that overlaps is in flight:
+ * Sequence. Each range that overlaps a subscription is in the list of active
+ * ranges and draws a new odd sequence, which the driver stores in the
+ * subscription by mmu_interval_set_seq(), under its own lock. A reader samples
+ * it while nothing that overlaps is in flight:
  *
  *	range					reader
  *	lock: list_add(active)			lock: nothing overlaps in active
@@ -30,18 +31,25 @@
  * driver's lock after set_seq(), and retries; one that had it before has put
  * its SPTEs in reach of invalidate(), which drops them.
  *
- * If a younger range overlaps by the time that a wait is over, the reader gets
- * a sequence that matches nothing instead of a second wait: it will retry, and
- * has been kept no longer than R9 allows.
+ * A range that looked the index up before the subscription was in it is in a
+ * slot still, and tells it nothing. The first reader of each subscription looks
+ * for such ranges, and waits for them; later ones need not, see pair (C).
  *
- * Removal. remove() notes the last ticket in the subscription: older ranges may
- * call it still and are waited for, younger ones pass it by. A range in the
- * middle of its calls stands on a subscription that it overlaps and is older
- * than the removal of, so what it stands on stays in the tree.
+ * Readers and removers wait for ranges that were in flight at the call, and are
+ * told so by the ticket: what starts meanwhile is younger, so the wait is
+ * bounded (R9). If a younger range overlaps by the time that the wait is over,
+ * the reader gets a sequence that matches nothing instead of a second wait: it
+ * will retry, and has been kept no longer than R9 allows.
+ *
+ * Removal. remove() takes the subscription out of the index, under the lock.
+ * Ranges that come later do not find it; those that may have found it are in
+ * the active list and older, and are waited for. A range that has more to tell
+ * than it can note on its stack goes on behind a subscription that it has
+ * noted, its *cursor*; that one is left in the index until the range has moved
+ * on, which it does before it ends.
  */
 
 #include <linux/export.h>
-#include <linux/interval_tree.h>
 #include <linux/overflow.h>
 #include <linux/sched/mm.h>
 
@@ -50,175 +58,215 @@
 /* A sequence that mmu_interval_set_seq() never stores, those being odd. */
 #define MN_SEQ_RETRY	0UL
 
-/*
- * mmu_interval_notifier.state. Odd numbers, since drivers may put a
- * subscription on their stack without clearing it.
- */
-enum mmu_interval_notifier_state {
-	MN_INTERVAL_REMOVED = 0x4d4e5230,
-	MN_INTERVAL_INSERTED,
-	MN_INTERVAL_REMOVING,
-};
+/* Subscriptions told per turn with the lock; they are noted on the stack. */
+#define MN_BATCH	32
+
+static struct mmu_interval_state *
+mn_state(const struct mmu_interval_notifier *subscription)
+{
+	return &subscription->mm->notifier_subscriptions->intervals;
+}
 
 void mmu_interval_init(struct mmu_interval_state *state)
 {
 	spin_lock_init(&state->lock);
-	state->tree = RB_ROOT_CACHED;
+	mmu_index_init(&state->index);
 	INIT_LIST_HEAD(&state->active);
+	init_llist_head(&state->used);
 	state->seq = 1;
 	init_waitqueue_head(&state->wq);
 }
 
-static bool mn_older(unsigned long ticket, unsigned long than)
+void mmu_interval_destroy(struct mmu_interval_state *state)
 {
-	return (long)(ticket - than) < 0;
+	mmu_index_destroy(&state->index);
+	mmu_flight_destroy(state);
 }
 
-/* Is a range in flight that overlaps and is no younger than @ticket? */
-static bool mn_in_flight(struct mmu_interval_state *state, unsigned long start,
-			 unsigned long last, unsigned long ticket)
+/*
+ * Ranges
+ */
+
+/* Debug builds: a driver that has readers has to store the sequence. */
+static void mn_check_seq(const struct mmu_interval_notifier *subscription,
+			 const struct mmu_notifier_range *range,
+			 unsigned long seq)
 {
-	const struct mmu_notifier_range *range;
-
-	lockdep_assert_held(&state->lock);
-
-	list_for_each_entry(range, &state->active, active) {
-		if (mn_older(ticket, range->ticket))
-			break;
-		if (range->start <= last && range->end - 1 >= start)
-			return true;
-	}
-	return false;
+	if (!IS_ENABLED(CONFIG_DEBUG_VM) || !subscription->read)
+		return;
+	/* What a driver causes itself, and the end, it may disregard. */
+	if (range->event == MMU_NOTIFY_MIGRATE ||
+	    range->event == MMU_NOTIFY_EXCLUSIVE ||
+	    range->event == MMU_NOTIFY_RELEASE)
+		return;
+	/* A range in parallel may have stored a later one. */
+	WARN_ONCE((long)(READ_ONCE(subscription->invalidate_seq) - seq) < 0,
+		  "%ps did not call mmu_interval_set_seq()\n",
+		  subscription->ops);
 }
 
-static bool mn_ended(struct mmu_interval_state *state, unsigned long start,
-		     unsigned long last, unsigned long ticket)
+/* False: the range has to be called off. */
+static noinline bool mn_refused(const struct mmu_interval_notifier *subscription,
+				const struct mmu_notifier_range *range)
 {
-	bool ret;
+	/* Otherwise the caller cannot be stopped, so go on. */
+	bool ret = WARN_ONCE(mmu_notifier_range_blockable(range),
+			     "%ps refused although it may sleep\n",
+			     subscription->ops);
 
-	spin_lock(&state->lock);
-	ret = !mn_in_flight(state, start, last, ticket);
-	spin_unlock(&state->lock);
+	if (!ret)
+		pr_info_ratelimited("%ps would have to sleep\n",
+				    subscription->ops);
 	return ret;
 }
 
-/*
- * Wait until nothing that overlaps and was in flight by @ticket is any more.
- * Wake-ups are not lost: mmu_interval_leave() looks for sleepers after it has
- * changed the list, and wait_event() looks at the list after it has queued up.
- */
-static void mn_wait(struct mmu_interval_state *state, unsigned long start,
-		    unsigned long last, unsigned long ticket)
+/* Tell one. What it has begun and not finished is added to @unfinished. */
+static __always_inline bool
+mn_invalidate_one(struct mmu_interval_notifier *subscription,
+		  const struct mmu_notifier_range *range, unsigned long seq,
+		  struct llist_node **unfinished)
 {
-	mmu_notifier_prime_lockdep();
-	wait_event(state->wq, mn_ended(state, start, last, ticket));
-}
-
-/*
- * The range is in flight from here on. True if there is somebody to be told;
- * who comes later is kept from its addresses by the range being in flight.
- */
-bool mmu_interval_enter(struct mmu_interval_state *state,
-			struct mmu_notifier_range *range)
-{
-	bool covered;
-
-	spin_lock(&state->lock);
-	range->ticket = ++state->ticket;
-	list_add_tail(&range->active, &state->active);
-	covered = interval_tree_iter_first(&state->tree, range->start,
-					   range->end - 1);
-	spin_unlock(&state->lock);
-	return covered;
-}
-
-/* The range is in flight no longer. */
-void mmu_interval_leave(struct mmu_interval_state *state,
-			struct mmu_notifier_range *range)
-{
-	spin_lock(&state->lock);
-	list_del(&range->active);
-	spin_unlock(&state->lock);
-
-	if (wq_has_sleeper(&state->wq))
-		wake_up_all(&state->wq);
-}
-
-/* Wait for all ranges that are in flight now. */
-void mmu_interval_drain(struct mmu_interval_state *state)
-{
-	unsigned long ticket;
-
-	spin_lock(&state->lock);
-	ticket = state->ticket;
-	spin_unlock(&state->lock);
-
-	mn_wait(state, 0, ULONG_MAX, ticket);
-}
-
-static bool mn_invalidate_one(struct mmu_interval_notifier *subscription,
-			      const struct mmu_notifier_range *range,
-			      unsigned long seq)
-{
+	const struct mmu_interval_notifier_ops *ops = subscription->ops;
 	bool done;
 
 	mmu_notifier_call_begin(range);
-	done = subscription->ops->invalidate(subscription, range, seq);
+	if (likely(!ops->invalidate_start)) {
+		done = ops->invalidate(subscription, range, seq);
+	} else {
+		struct mmu_interval_notifier_finish *finish = NULL;
+
+		done = ops->invalidate_start(subscription, range, seq, &finish);
+		if (finish) {
+			finish->notifier = subscription;
+			finish->link.next = *unfinished;
+			*unfinished = &finish->link;
+		}
+	}
 	mmu_notifier_call_end(range);
 
-	if (likely(done))
-		return true;
-	if (mmu_notifier_range_blockable(range)) {
-		/* The caller cannot be stopped, so go on. */
-		WARN_ONCE(1, "%ps refused although it may sleep\n",
-			  subscription->ops->invalidate);
-		return true;
-	}
-	pr_info_ratelimited("%ps would have to sleep\n",
-			    subscription->ops->invalidate);
-	return false;
+	if (unlikely(!done))
+		return mn_refused(subscription, range);
+	mn_check_seq(subscription, range, seq);
+	return true;
 }
 
-/*
- * Tell the subscriptions that the range overlaps; it has entered. Those told
- * before one refuses need no undoing: their readers retry.
- */
-int mmu_interval_invalidate(struct mmu_interval_state *state,
-			    const struct mmu_notifier_range *range)
+/* The second pass: all have begun before the first one is waited for. */
+static void mn_finish(const struct mmu_notifier_range *range,
+		      struct llist_node *unfinished)
 {
-	struct interval_tree_node *node;
+	struct mmu_interval_notifier_finish *finish, *next;
+
+	mmu_notifier_call_begin(range);
+	llist_for_each_entry_safe(finish, next, unfinished, link)
+		finish->notifier->ops->invalidate_finish(finish);
+	mmu_notifier_call_end(range);
+}
+
+/* Note subscriptions that the range has to tell, behind @cursor. */
+static unsigned int mn_collect(struct mmu_interval_state *state,
+			       const struct mmu_notifier_range *range,
+			       const struct mmu_interval_notifier *cursor,
+			       struct mmu_interval_notifier **subs)
+{
+	return mmu_index_collect(&state->index, cursor, range->start,
+				 range->end - 1, subs, MN_BATCH);
+}
+
+/* The range has moved on. Whoever removed the cursor has left it in the index. */
+static void mn_unpin(struct mmu_interval_state *state,
+		     struct mmu_interval_notifier *cursor)
+{
+	if (!--cursor->pins && cursor->state == MN_INTERVAL_REMOVING)
+		mmu_index_erase(&state->index, cursor);
+}
+
+/* There seems to be somebody to be told, or there was no slot free. */
+static noinline int mn_start_slow(struct mmu_interval_state *state,
+				  struct mmu_notifier_range *range)
+{
+	struct mmu_interval_notifier *subs[MN_BATCH], *cursor;
+	struct llist_node *unfinished = NULL;
 	unsigned long seq;
+	unsigned int nr, i;
 	int ret = 0;
 
 	spin_lock(&state->lock);
-	node = interval_tree_iter_first(&state->tree, range->start,
-					range->end - 1);
-	if (!node)
-		goto unlock;
+	nr = mn_collect(state, range, NULL, subs);
+	if (!nr && range->slot) {
+		spin_unlock(&state->lock);
+		return 0;
+	}
 
+	mmu_flight_activate(state, range);
 	state->seq += 2;
 	seq = state->seq;
-	for (; node; node = interval_tree_iter_next(node, range->start,
-						    range->end - 1)) {
-		struct mmu_interval_notifier *subscription =
-			container_of(node, struct mmu_interval_notifier,
-				     interval_tree);
-
-		if (subscription->state == MN_INTERVAL_REMOVING &&
-		    mn_older(subscription->removal, range->ticket))
-			continue;
-
+	for (;;) {
+		cursor = nr == MN_BATCH ? subs[nr - 1] : NULL;
+		if (cursor)
+			cursor->pins++;
 		spin_unlock(&state->lock);
-		if (!mn_invalidate_one(subscription, range, seq))
-			ret = -EAGAIN;
-		spin_lock(&state->lock);
-		if (ret)
+
+		if (range->slot) {
+			mmu_flight_release(state, range);
+			range->slot = NULL;
+		}
+		for (i = 0; i < nr && !ret; i++) {
+			if (!mn_invalidate_one(subs[i], range, seq, &unfinished))
+				ret = -EAGAIN;
+		}
+		if (!cursor)
 			break;
+
+		spin_lock(&state->lock);
+		nr = ret ? 0 : mn_collect(state, range, cursor, subs);
+		mn_unpin(state, cursor);
 	}
-unlock:
-	spin_unlock(&state->lock);
+	if (unfinished)
+		mn_finish(range, unfinished);
 	return ret;
 }
+
+/*
+ * First half of start: if the range seems to overlap nothing, claim a slot for
+ * it. The caller puts a full barrier (C) before the second half.
+ */
+void mmu_interval_prepare(struct mmu_interval_state *state,
+			  struct mmu_notifier_range *range)
+{
+	const struct mmu_index *index = &state->index;
+	bool overlaps = false;
+
+	range->index_seq = raw_read_seqcount(&index->seq);
+	if (range->start <= READ_ONCE(index->high) &&
+	    range->end > READ_ONCE(index->low)) {
+		rcu_read_lock();
+		overlaps = mmu_index_may_overlap(index, range->start,
+						 range->end - 1,
+						 &range->index_seq);
+		rcu_read_unlock();
+	}
+	range->slot = NULL;
+	if (likely(!overlaps))
+		mmu_flight_claim(state, range);
+}
+
+/*
+ * Second half: if the index is still what it was, there is nobody to be told.
+ * Otherwise tell those that the range overlaps. On -EAGAIN, those told before
+ * need no undoing, as their readers retry; the range is still in flight.
+ */
+int mmu_interval_start(struct mmu_interval_state *state,
+		       struct mmu_notifier_range *range)
+{
+	if (likely(range->slot &&
+		   !mmu_index_changed(&state->index, range->index_seq)))
+		return 0;
+	return mn_start_slow(state, range);
+}
+
+/*
+ * Readers
+ */
 
 /**
  * mmu_interval_read_begin() - begin to fill SPTEs from the CPU's page table
@@ -248,23 +296,22 @@ unlock:
 unsigned long
 mmu_interval_read_begin(struct mmu_interval_notifier *interval_sub)
 {
-	struct mmu_interval_state *state =
-		&interval_sub->mm->notifier_subscriptions->intervals;
+	struct mmu_interval_state *state = mn_state(interval_sub);
 	unsigned long start = interval_sub->interval_tree.start;
 	unsigned long last = interval_sub->interval_tree.last;
-	unsigned long seq;
+	unsigned long ticket, seq;
 
 	might_sleep();
 
-	spin_lock(&state->lock);
-	if (mn_in_flight(state, start, last, state->ticket)) {
-		unsigned long ticket = state->ticket;
-
-		spin_unlock(&state->lock);
-		mn_wait(state, start, last, ticket);
-		spin_lock(&state->lock);
+	ticket = READ_ONCE(state->ticket);
+	/* Acquire, release: no slot is looked at once it is true. */
+	if (unlikely(!smp_load_acquire(&interval_sub->read))) {
+		mmu_notifier_prime_lockdep();
+		mmu_flight_wait_slots(state, start, last);
+		smp_store_release(&interval_sub->read, true);	/* see above */
 	}
-	if (mn_in_flight(state, start, last, state->ticket))
+	mmu_flight_wait_active(state, start, last, ticket);
+	if (mmu_flight_find(state, start, last, state->ticket))
 		seq = MN_SEQ_RETRY;
 	else
 		seq = READ_ONCE(interval_sub->invalidate_seq);
@@ -273,13 +320,28 @@ mmu_interval_read_begin(struct mmu_interval_notifier *interval_sub)
 }
 EXPORT_SYMBOL_GPL(mmu_interval_read_begin);
 
-static void mn_insert(struct mmu_interval_notifier *subscription,
-		      struct mm_struct *mm, unsigned long start,
-		      unsigned long last,
-		      const struct mmu_interval_notifier_ops *ops)
+/*
+ * Insertion
+ */
+
+static int mn_insert(struct mmu_interval_notifier *subscription,
+		     struct mm_struct *mm, unsigned long start,
+		     unsigned long last,
+		     const struct mmu_interval_notifier_ops *ops)
 {
 	struct mmu_interval_state *state =
 		&mm->notifier_subscriptions->intervals;
+	struct mn_node *node;
+
+	spin_lock(&state->lock);
+	while (mmu_index_wants(&state->index)) {
+		spin_unlock(&state->lock);
+		node = mmu_index_alloc();
+		if (!node)
+			return -ENOMEM;
+		spin_lock(&state->lock);
+		mmu_index_give(&state->index, node);
+	}
 
 	/* Dropped by remove. */
 	mmgrab(mm);
@@ -287,13 +349,14 @@ static void mn_insert(struct mmu_interval_notifier *subscription,
 	subscription->ops = ops;
 	subscription->interval_tree.start = start;
 	subscription->interval_tree.last = last;
-
-	spin_lock(&state->lock);
+	subscription->pins = 0;
+	subscription->read = false;
 	/* The last one drawn: odd, and no later range stores it. */
 	subscription->invalidate_seq = state->seq;
 	subscription->state = MN_INTERVAL_INSERTED;
-	interval_tree_insert(&subscription->interval_tree, &state->tree);
+	mmu_index_insert(&state->index, subscription);
 	spin_unlock(&state->lock);
+	return 0;
 }
 
 static int mn_check_insert(struct mmu_interval_notifier *subscription,
@@ -329,9 +392,8 @@ static int mn_check_insert(struct mmu_interval_notifier *subscription,
  * Context: may sleep; may take mmap_lock for writing.
  *
  * Return: 0, -EOVERFLOW if @length is 0 or the addresses wrap around, -EINVAL
- * if the last user of the mm has gone or the subscription is inserted already;
- * the first insertion also -ENOMEM, or -EINTR if a fatal signal is pending
- * (R11).
+ * if the last user of the mm has gone or the subscription is inserted already,
+ * -ENOMEM; the first insertion also -EINTR if a fatal signal is pending (R11).
  */
 int mmu_interval_notifier_insert(struct mmu_interval_notifier *interval_sub,
 				 struct mm_struct *mm, unsigned long start,
@@ -358,8 +420,7 @@ int mmu_interval_notifier_insert(struct mmu_interval_notifier *interval_sub,
 		if (ret)
 			return ret;
 	}
-	mn_insert(interval_sub, mm, start, last, ops);
-	return 0;
+	return mn_insert(interval_sub, mm, start, last, ops);
 }
 EXPORT_SYMBOL_GPL(mmu_interval_notifier_insert);
 
@@ -392,10 +453,62 @@ int mmu_interval_notifier_insert_locked(struct mmu_interval_notifier *interval_s
 	ret = mmu_notifier_track_intervals(mm);
 	if (ret)
 		return ret;
-	mn_insert(interval_sub, mm, start, last, ops);
-	return 0;
+	return mn_insert(interval_sub, mm, start, last, ops);
 }
 EXPORT_SYMBOL_GPL(mmu_interval_notifier_insert_locked);
+
+/*
+ * Removal
+ */
+
+/*
+ * From here on no range finds the subscription any more. False, with a warning,
+ * if it is not inserted.
+ */
+static bool mn_begin_removal(struct mmu_interval_notifier *subscription)
+{
+	struct mmu_interval_state *state;
+	bool ret = false;
+
+	/* Only what is inserted has an mm to look at. */
+	if (subscription->state == MN_INTERVAL_INSERTED) {
+		state = mn_state(subscription);
+		spin_lock(&state->lock);
+		ret = subscription->state == MN_INTERVAL_INSERTED;
+		if (ret) {
+			subscription->state = MN_INTERVAL_REMOVING;
+			subscription->removal = state->ticket;
+			if (!subscription->pins)
+				mmu_index_erase(&state->index, subscription);
+		}
+		spin_unlock(&state->lock);
+	}
+	WARN_ONCE(!ret, "%ps: removed, but not inserted\n", subscription->ops);
+	return ret;
+}
+
+/* A range that may have found the subscription before; the lock is held. */
+static struct mmu_notifier_range *
+mn_find_user(struct mmu_interval_state *state,
+	     const struct mmu_interval_notifier *subscription)
+{
+	return mmu_flight_find(state, subscription->interval_tree.start,
+			       subscription->interval_tree.last,
+			       subscription->removal);
+}
+
+static void mn_end_removal(struct mmu_interval_notifier *subscription)
+{
+	struct mmu_interval_state *state = mn_state(subscription);
+	struct mm_struct *mm = subscription->mm;
+
+	mmu_flight_wait_active(state, subscription->interval_tree.start,
+			       subscription->interval_tree.last,
+			       subscription->removal);
+	subscription->state = MN_INTERVAL_REMOVED;
+	spin_unlock(&state->lock);
+	mmdrop(mm);
+}
 
 /**
  * mmu_interval_notifier_remove() - end a subscription to some addresses
@@ -406,35 +519,136 @@ EXPORT_SYMBOL_GPL(mmu_interval_notifier_insert_locked);
  * run (R6), the reference to the mm is dropped and the subscription may be
  * freed or inserted again.
  *
+ * Ranges are not told to a subscription that is being removed: drop its SPTEs
+ * before.
+ *
  * Context: may sleep; not from a callback of the same mm, and holds nothing
  * that a callback, or a task inside a range of this mm, may wait for.
  */
 void mmu_interval_notifier_remove(struct mmu_interval_notifier *interval_sub)
 {
-	unsigned long start = interval_sub->interval_tree.start;
-	unsigned long last = interval_sub->interval_tree.last;
-	struct mm_struct *mm = interval_sub->mm;
-	struct mmu_interval_state *state;
-
 	might_sleep();
 
-	if (WARN_ONCE(interval_sub->state != MN_INTERVAL_INSERTED,
-		      "%ps: removed, but not inserted\n", interval_sub->ops))
-		return;
-
-	state = &mm->notifier_subscriptions->intervals;
-	spin_lock(&state->lock);
-	interval_sub->state = MN_INTERVAL_REMOVING;
-	interval_sub->removal = state->ticket;
-	if (mn_in_flight(state, start, last, interval_sub->removal)) {
-		spin_unlock(&state->lock);
-		mn_wait(state, start, last, interval_sub->removal);
-		spin_lock(&state->lock);
-	}
-	interval_tree_remove(&interval_sub->interval_tree, &state->tree);
-	interval_sub->state = MN_INTERVAL_REMOVED;
-	spin_unlock(&state->lock);
-
-	mmdrop(mm);
+	if (mn_begin_removal(interval_sub))
+		mn_end_removal(interval_sub);
 }
 EXPORT_SYMBOL_GPL(mmu_interval_notifier_remove);
+
+/*
+ * Removed without waiting. A subscription is here once the range that it hung
+ * on has ended; perhaps it has to be hung on another one.
+ */
+static DEFINE_SPINLOCK(mn_removable_lock);
+static LIST_HEAD(mn_removable);
+
+static void mn_remove_work(struct work_struct *work)
+{
+	struct mmu_interval_notifier *subscription;
+	struct mmu_notifier_ticket ticket;
+	struct mmu_notifier_range *range;
+	struct mmu_interval_state *state;
+	struct mm_struct *mm;
+
+	for (;; cond_resched()) {
+		spin_lock(&mn_removable_lock);
+		subscription = list_first_entry_or_null(&mn_removable,
+							typeof(*subscription),
+							removable);
+		if (subscription)
+			list_del(&subscription->removable);
+		spin_unlock(&mn_removable_lock);
+		if (!subscription)
+			return;
+
+		mm = subscription->mm;
+		state = mn_state(subscription);
+		spin_lock(&state->lock);
+		range = mn_find_user(state, subscription);
+		if (range)
+			list_add_tail(&subscription->removable,
+				      &range->removals);
+		else
+			subscription->state = MN_INTERVAL_REMOVED;
+		spin_unlock(&state->lock);
+		if (range)
+			continue;
+
+		mmu_notifier_keep_ticket(&subscription->ticket, &ticket);
+		subscription->removed(subscription);
+		mmdrop(mm);
+		mmu_notifier_hand_in(&ticket);
+	}
+}
+
+static DECLARE_WORK(mn_removable_work, mn_remove_work);
+
+/* A range has ended on which these subscriptions hung. */
+void mmu_interval_removable(struct list_head *subscriptions)
+{
+	spin_lock(&mn_removable_lock);
+	list_splice_tail_init(subscriptions, &mn_removable);
+	spin_unlock(&mn_removable_lock);
+	queue_work(system_unbound_wq, &mn_removable_work);
+}
+
+/**
+ * mmu_interval_notifier_remove_async() - end a subscription without waiting
+ * @interval_sub: an inserted subscription.
+ * @removed: called when no callback runs or will run any more and the reference
+ *	to the mm is about to be dropped. It may free the subscription or insert
+ *	it again, and may sleep, though the next ones queue up behind it.
+ *
+ * As mmu_interval_notifier_remove(), except for who waits. A module that uses
+ * this calls mmu_notifier_synchronize() in its exit function.
+ *
+ * Context: any process context, under spinlocks too and from callbacks of the
+ * same mm; not from interrupts. @removed is called from a work item, holding
+ * nothing.
+ */
+void mmu_interval_notifier_remove_async(struct mmu_interval_notifier *interval_sub,
+					void (*removed)(struct mmu_interval_notifier *interval_sub))
+{
+	mmu_interval_notifier_remove_batch(&interval_sub, 1, removed);
+}
+EXPORT_SYMBOL_GPL(mmu_interval_notifier_remove_async);
+
+/**
+ * mmu_interval_notifier_remove_batch() - end many subscriptions, waiting once
+ * @subs: inserted subscriptions, of any mm.
+ * @nr: number of subscriptions.
+ * @removed: as for mmu_interval_notifier_remove_async(), called for each; or
+ *	NULL: return when all are removed.
+ *
+ * All are removed first and waited for afterwards, so this takes as long as the
+ * longest range in flight that overlaps one of them, not as long as the sum.
+ *
+ * Context: with @removed as for mmu_interval_notifier_remove_async(), without
+ * it as for mmu_interval_notifier_remove().
+ */
+void mmu_interval_notifier_remove_batch(struct mmu_interval_notifier **subs,
+					unsigned int nr,
+					void (*removed)(struct mmu_interval_notifier *interval_sub))
+{
+	LIST_HEAD(removable);
+	unsigned int i;
+
+	might_sleep_if(!removed);
+
+	for (i = 0; i < nr; i++) {
+		if (!mn_begin_removal(subs[i])) {
+			subs[i] = NULL;
+		} else if (removed) {
+			subs[i]->removed = removed;
+			mmu_notifier_draw_ticket(&subs[i]->ticket);
+			list_add_tail(&subs[i]->removable, &removable);
+		}
+	}
+	if (!list_empty(&removable))
+		mmu_interval_removable(&removable);
+	if (removed)
+		return;
+	for (i = 0; i < nr; i++)
+		if (subs[i])
+			mn_end_removal(subs[i]);
+}
+EXPORT_SYMBOL_GPL(mmu_interval_notifier_remove_batch);

@@ -192,7 +192,22 @@ struct mmu_notifier {
 };
 
 /**
- * struct mmu_interval_notifier_ops - callback of a subscription to a range
+ * struct mmu_interval_notifier_finish - what an invalidation still has to do
+ *
+ * Returned by invalidate_start and passed on to invalidate_finish. Embedded in a
+ * structure of the driver's that says what is to be waited for.
+ */
+struct mmu_interval_notifier_finish {
+	/**
+	 * @notifier: the subscription, set by the core.
+	 */
+	struct mmu_interval_notifier *notifier;
+	/* private: */
+	struct llist_node link;
+};
+
+/**
+ * struct mmu_interval_notifier_ops - callbacks of a subscription to a range
  */
 struct mmu_interval_notifier_ops {
 	/**
@@ -214,25 +229,67 @@ struct mmu_interval_notifier_ops {
 	bool (*invalidate)(struct mmu_interval_notifier *interval_sub,
 			   const struct mmu_notifier_range *range,
 			   unsigned long cur_seq);
+
+	/**
+	 * @invalidate_start: Replaces @invalidate for a device whose flush
+	 * takes time: begin it, and store in @finish what will be waited for.
+	 * All subscriptions have begun before the first @invalidate_finish, so
+	 * several devices flush at the same time.
+	 *
+	 * Several ranges may invalidate a subscription at the same time, and
+	 * each needs a struct of its own. If the driver has none left, or there
+	 * is nothing to wait for, it does everything at once and leaves @finish
+	 * alone, which is NULL. Memory must not be allocated here.
+	 *
+	 * Context: as for @invalidate.
+	 *
+	 * Return: as for @invalidate. If it returns false, or any other
+	 * subscription does, @invalidate_finish is called nonetheless for each
+	 * struct that was stored.
+	 */
+	bool (*invalidate_start)(struct mmu_interval_notifier *interval_sub,
+				 const struct mmu_notifier_range *range,
+				 unsigned long cur_seq,
+				 struct mmu_interval_notifier_finish **finish);
+
+	/**
+	 * @invalidate_finish: Wait for what @invalidate_start began. Upon
+	 * return no SPTE in the overlap may be in use, and the struct may be
+	 * used again.
+	 *
+	 * Context: as for @invalidate; what may not sleep in @invalidate_start
+	 * may not here.
+	 */
+	void (*invalidate_finish)(struct mmu_interval_notifier_finish *finish);
 };
 
 /**
  * struct mmu_interval_notifier - a subscription to a range of an mm
- * @interval_tree: the addresses; start and last (inclusive), in bytes, may be
- *	read by the driver.
- * @ops: the callback.
+ * @interval_tree: the addresses; may be read by the driver.
+ * @interval_tree.start: first address, in bytes.
+ * @interval_tree.last: last address (inclusive), in bytes.
+ * @ops: the callbacks.
  * @mm: the mm; its memory (mm_count) is held until removal.
  *
  * Embedded in a structure of the driver's.
  */
 struct mmu_interval_notifier {
-	struct interval_tree_node interval_tree;
+	struct {
+		unsigned long start;
+		unsigned long last;
+	} interval_tree;
 	const struct mmu_interval_notifier_ops *ops;
 	struct mm_struct *mm;
 	/* private: */
 	unsigned long invalidate_seq;
 	unsigned long removal;
 	unsigned int state;
+	unsigned int pins;
+	bool read;
+	struct mn_node *leaf;
+	void (*removed)(struct mmu_interval_notifier *interval_sub);
+	struct list_head removable;
+	struct mmu_notifier_ticket ticket;
 	/* public: */
 };
 
@@ -260,6 +317,13 @@ int mmu_interval_notifier_insert_locked(struct mmu_interval_notifier *interval_s
 					unsigned long length,
 					const struct mmu_interval_notifier_ops *ops);
 void mmu_interval_notifier_remove(struct mmu_interval_notifier *interval_sub);
+void
+mmu_interval_notifier_remove_async(struct mmu_interval_notifier *interval_sub,
+				   void (*removed)(struct mmu_interval_notifier *interval_sub));
+void
+mmu_interval_notifier_remove_batch(struct mmu_interval_notifier **subs,
+				   unsigned int nr,
+				   void (*removed)(struct mmu_interval_notifier *interval_sub));
 unsigned long
 mmu_interval_read_begin(struct mmu_interval_notifier *interval_sub);
 

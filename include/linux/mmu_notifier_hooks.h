@@ -84,7 +84,10 @@ struct mmu_notifier_range {
 	unsigned int tracked;
 	int srcu_idx;
 	unsigned long epoch;
+	unsigned int index_seq;
+	struct mn_slot *slot;
 	struct list_head active;
+	struct list_head removals;
 	unsigned long ticket;
 	/* public: */
 };
@@ -166,6 +169,32 @@ static inline int mm_has_notifiers(struct mm_struct *mm)
 {
 	/* Turns once, and whoever needs the pointer reads it again. */
 	return unlikely(data_race(mm->notifier_subscriptions));
+}
+
+/*
+ * The part of an mm's subscriptions that is looked at here: for which calls
+ * there is a callback. The rest is private to mm/.
+ */
+struct mmu_notifier_listening {
+	unsigned int bits;
+};
+
+#define MN_CLEAR_FLUSH_YOUNG	BIT(4)
+#define MN_CLEAR_YOUNG		BIT(5)
+#define MN_TEST_YOUNG		BIT(6)
+#define MN_SECONDARY_TLBS	BIT(7)
+
+/* Two loads and branches at most, where nobody listens. */
+static __always_inline bool mmu_notifier_listens(struct mm_struct *mm,
+						 unsigned int call)
+{
+	struct mmu_notifier_listening *listening =
+		(void *)READ_ONCE(mm->notifier_subscriptions);
+
+	if (likely(!listening))
+		return false;
+	/* Acquire: what a bit stands for was in place before it was set. */
+	return unlikely(smp_load_acquire(&listening->bits) & call);
 }
 
 /**
@@ -260,7 +289,7 @@ static inline int mmu_notifier_clear_flush_young(struct mm_struct *mm,
 						 unsigned long start,
 						 unsigned long end)
 {
-	return mm_has_notifiers(mm) ?
+	return mmu_notifier_listens(mm, MN_CLEAR_FLUSH_YOUNG) ?
 		__mmu_notifier_clear_flush_young(mm, start, end) : 0;
 }
 
@@ -279,7 +308,7 @@ static inline int mmu_notifier_clear_young(struct mm_struct *mm,
 					   unsigned long start,
 					   unsigned long end)
 {
-	return mm_has_notifiers(mm) ?
+	return mmu_notifier_listens(mm, MN_CLEAR_YOUNG) ?
 		__mmu_notifier_clear_young(mm, start, end) : 0;
 }
 
@@ -295,7 +324,7 @@ static inline int mmu_notifier_clear_young(struct mm_struct *mm,
 static inline int mmu_notifier_test_young(struct mm_struct *mm,
 					  unsigned long address)
 {
-	return mm_has_notifiers(mm) ?
+	return mmu_notifier_listens(mm, MN_TEST_YOUNG) ?
 		__mmu_notifier_test_young(mm, address) : 0;
 }
 
@@ -316,7 +345,7 @@ mmu_notifier_arch_invalidate_secondary_tlbs(struct mm_struct *mm,
 					    unsigned long start,
 					    unsigned long end)
 {
-	if (mm_has_notifiers(mm))
+	if (mmu_notifier_listens(mm, MN_SECONDARY_TLBS))
 		__mmu_notifier_arch_invalidate_secondary_tlbs(mm, start, end);
 }
 

@@ -17,7 +17,7 @@
 
 static unsigned int listening(struct mnk_mm *m)
 {
-	return READ_ONCE(m->mm->notifier_subscriptions->listening);
+	return READ_ONCE(m->mm->notifier_subscriptions->listening.bits);
 }
 
 /*

@@ -39,7 +39,7 @@ static void wait_for_birth(struct kunit *test, struct mnk_mm *m,
 	int looks = 0;
 
 	while (READ_ONCE(subscriptions->epoch) == epoch &&
-	       !(READ_ONCE(subscriptions->listening) & track)) {
+	       !(READ_ONCE(subscriptions->listening.bits) & track)) {
 		KUNIT_ASSERT_LT(test, looks++, 10000);
 		usleep_range(1000, 2000);
 	}

@@ -5,7 +5,9 @@
  * this tree and once against stock's; prints "CASE NANOSECONDS" a line.
  */
 
+#define _GNU_SOURCE
 #include <time.h>
+#include <unistd.h>
 #include <linux/mmu_notifier.h>
 
 #define WINDOWS	101
@@ -54,25 +56,133 @@ static int by_size(const void *a, const void *b)
 	return (d > 0) - (d < 0);
 }
 
-static void bench_pair(const char *what, struct mm_struct *mm)
+static double median(double *windows, int nr)
 {
-	double windows[WINDOWS], begin;
-	struct mmu_notifier_range range;
-	int w, i;
+	qsort(windows, nr, sizeof(*windows), by_size);
+	return windows[nr / 2];
+}
 
-	for (w = 0; w < WINDOWS; w++) {
-		begin = now();
-		for (i = 0; i < PAIRS; i++) {
-			mmu_notifier_range_init(&range, MMU_NOTIFY_CLEAR, 0, mm,
-						PAGE_SIZE, 2 * PAGE_SIZE);
-			mmu_notifier_invalidate_range_start(&range);
-			barrier();
-			mmu_notifier_invalidate_range_end(&range);
-		}
-		windows[w] = (now() - begin) / PAIRS;
+/* Where the ranges of a case begin: one after the other, again and again. */
+#define PLACES	4096
+struct places {
+	unsigned long page[PLACES];
+	unsigned long nr;		/* pages of each */
+};
+
+static unsigned long random_below(unsigned long n)
+{
+	static unsigned long state = 88172645463325252UL;
+
+	state ^= state << 13;
+	state ^= state >> 7;
+	state ^= state << 17;
+	return state % n;
+}
+
+static const struct places at_one = { .page = { [0 ... PLACES - 1] = 1 }, .nr = 1 };
+
+static double pairs(struct mm_struct *mm, const struct places *places, int nr)
+{
+	struct mmu_notifier_range range;
+	double begin = now();
+	int i;
+
+	for (i = 0; i < nr; i++) {
+		unsigned long start = places->page[i % PLACES] * PAGE_SIZE;
+
+		mmu_notifier_range_init(&range, MMU_NOTIFY_CLEAR, 0, mm, start,
+					start + places->nr * PAGE_SIZE);
+		mmu_notifier_invalidate_range_start(&range);
+		barrier();
+		mmu_notifier_invalidate_range_end(&range);
 	}
-	qsort(windows, WINDOWS, sizeof(*windows), by_size);
-	printf("%s %.2f\n", what, windows[WINDOWS / 2]);
+	return (now() - begin) / nr;
+}
+
+static void bench_pair(const char *what, struct mm_struct *mm, const struct places *places)
+{
+	double windows[WINDOWS];
+	int w;
+
+	pairs(mm, places, PAIRS);
+	for (w = 0; w < WINDOWS; w++)
+		windows[w] = pairs(mm, places, PAIRS / 4);
+	printf("%s %.2f\n", what, median(windows, WINDOWS));
+	fflush(stdout);
+}
+
+/* Two threads: how many times the work of one they do together */
+
+#define SCALE_NS	10e6
+
+struct worker {
+	struct mm_struct *mm;
+	struct places places;
+	unsigned int cpu;
+	double begin;
+	double done;
+} __attribute__((__aligned__(64)));
+
+/* Look at the clock rather than at another thread: under a real-time priority
+ * nobody else may get a turn.
+ */
+static void *work(void *arg)
+{
+	struct worker *w = arg;
+	unsigned long done = 0;
+	cpu_set_t set;
+	double at;
+
+	shim_cpu(w->cpu);
+	CPU_ZERO(&set);
+	CPU_SET(w->cpu, &set);
+	pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
+	while (now() < w->begin)
+		;
+	do {
+		pairs(w->mm, &w->places, 256);
+		done += 256;
+		at = now();
+	} while (at < w->begin + SCALE_NS);
+	w->done = done / (at - w->begin);
+	return NULL;
+}
+
+static double throughput(struct mm_struct *mm[2], unsigned int nr)
+{
+	static struct worker workers[2];
+	pthread_t threads[2];
+	unsigned int i, j;
+	double done = 0;
+
+	for (i = 0; i < nr; i++) {
+		workers[i] = (struct worker){ .mm = mm[i], .cpu = i, .begin = now() + 1e6 };
+		workers[i].places.nr = 1;
+		for (j = 0; j < PLACES; j++)
+			workers[i].places.page[j] = 1 + 2 * i;
+	}
+	for (i = 0; i < nr; i++)
+		pthread_create(&threads[i], NULL, work, &workers[i]);
+	for (i = 0; i < nr; i++) {
+		pthread_join(threads[i], NULL);
+		done += workers[i].done;
+	}
+	return done;
+}
+
+static void bench_scale(const char *what, struct mm_struct *one, struct mm_struct *two)
+{
+	struct mm_struct *mm[2] = { one, two };
+	double windows[21];
+	int w;
+
+	for (w = 0; w < 21; w++) {
+		double single = throughput(mm, 1);
+
+		windows[w] = throughput(mm, 2) / single;
+	}
+	printf("%s %.2f\n", what, median(windows, 21));
+	fflush(stdout);
 }
 
 static struct mm_struct *bench_mm(void)
@@ -100,39 +210,141 @@ static void bench_list(struct mm_struct *mm, int nr)
 	}
 }
 
-static void bench_interval(struct mm_struct *mm, unsigned long page)
+static struct mmu_interval_notifier *
+bench_intervals(struct mm_struct *mm, const unsigned long *page, unsigned int nr)
 {
-	struct mmu_interval_notifier *subscription;
+	struct mmu_interval_notifier *subs = calloc(nr, sizeof(*subs));
+	unsigned int i;
 
-	subscription = calloc(1, sizeof(*subscription));
-	if (!subscription)
+	if (!subs)
 		exit(1);
-	if (mmu_interval_notifier_insert(subscription, mm, page * PAGE_SIZE,
-					 PAGE_SIZE, &bench_interval_ops))
+	for (i = 0; i < nr; i++)
+		if (mmu_interval_notifier_insert(&subs[i], mm, page[i] * PAGE_SIZE,
+						 PAGE_SIZE, &bench_interval_ops))
+			exit(1);
+	return subs;
+}
+
+/* 16, 18, 20 ... in order or not */
+static unsigned long *bench_pages(unsigned int nr, bool scattered)
+{
+	unsigned long *pages = calloc(nr, sizeof(*pages));
+	unsigned int i;
+
+	if (!pages)
 		exit(1);
+	for (i = 0; i < nr; i++)
+		pages[i] = 16 + 2 * i;
+	for (i = nr - 1; scattered && i; i--) {
+		unsigned int j = random_below(i + 1);
+		unsigned long swap = pages[i];
+
+		pages[i] = pages[j];
+		pages[j] = swap;
+	}
+	return pages;
+}
+
+static void bench_index(unsigned int nr, const char *name)
+{
+	struct mm_struct *mm = bench_mm();
+	struct places places = { .nr = 1 };
+	char what[64];
+	int i;
+
+	bench_intervals(mm, bench_pages(nr, true), nr);
+	snprintf(what, sizeof(what), "pair/interval-%s-beyond", name);
+	bench_pair(what, mm, &at_one);
+	if (nr < 100)
+		return;
+	for (i = 0; i < PLACES; i++)
+		places.page[i] = 17 + 2 * random_below(nr);
+	snprintf(what, sizeof(what), "pair/interval-%s-gap", name);
+	bench_pair(what, mm, &places);
+	if (nr == 100) {
+		for (i = 0; i < PLACES; i++)
+			places.page[i] = 16;
+		places.nr = 2 * nr;
+		bench_pair("pair/interval-100-overlap-100", mm, &places);
+	}
+	if (nr == 100000) {
+		for (i = 0; i < PLACES; i++)
+			places.page[i]--;
+		bench_pair("pair/interval-100k-overlap-1", mm, &places);
+	}
+}
+
+static void bench_change(bool scattered)
+{
+	const char *how = scattered ? "scattered" : "sequential";
+	unsigned int nr = 10000, i, w;
+	double in[11], out[11], begin;
+	unsigned long *pages = bench_pages(nr, scattered);
+
+	for (w = 0; w < 11; w++) {
+		struct mm_struct *mm = bench_mm();
+		struct mmu_interval_notifier *subs;
+
+		begin = now();
+		subs = bench_intervals(mm, pages, nr);
+		in[w] = (now() - begin) / nr;
+		begin = now();
+		for (i = 0; i < nr; i++)
+			mmu_interval_notifier_remove(&subs[i]);
+		out[w] = (now() - begin) / nr;
+		free(subs);
+	}
+	printf("insert/10k-%s %.2f\n", how, median(in, 11));
+	printf("remove/10k-%s %.2f\n", how, median(out, 11));
+	fflush(stdout);
 }
 
 int main(void)
 {
-	struct mm_struct *mm;
+	static const unsigned long near[] = { 16 }, here[] = { 1 };
+	struct mm_struct *mm, *other;
 
 	shim_cpu(0);
 
 	mm = bench_mm();
-	bench_pair("pair/none", mm);
+	bench_pair("pair/none", mm, &at_one);
 	bench_list(mm, 1);
-	bench_pair("pair/list-1", mm);
+	bench_pair("pair/list-1", mm, &at_one);
 	bench_list(mm, 7);
-	bench_pair("pair/list-8", mm);
+	bench_pair("pair/list-8", mm, &at_one);
 	bench_list(mm, 56);
-	bench_pair("pair/list-64", mm);
+	bench_pair("pair/list-64", mm, &at_one);
+
+	bench_index(1, "1");
+	bench_index(100, "100");
+	bench_index(10000, "10k");
+	bench_index(100000, "100k");
 
 	mm = bench_mm();
-	bench_interval(mm, 16);
-	bench_pair("pair/interval-1-beyond", mm);
+	bench_intervals(mm, here, 1);
+	bench_pair("pair/interval-1-overlap-1", mm, &at_one);
+	mm = bench_mm();
+	bench_intervals(mm, near, 1);
 	bench_list(mm, 1);
-	bench_pair("pair/list-1-interval-1", mm);
-	bench_interval(mm, 1);
-	bench_pair("pair/list-1-interval-1-overlap", mm);
+	bench_pair("pair/list-1-interval-1", mm, &at_one);
+
+	bench_change(false);
+	bench_change(true);
+
+	mm = bench_mm();
+	bench_scale("scale2/none", mm, mm);
+	bench_intervals(mm, near, 1);
+	bench_scale("scale2/interval-1", mm, mm);
+	other = bench_mm();
+	bench_intervals(other, near, 1);
+	bench_scale("scale2/control-two-mms", mm, other);
+	bench_list(mm, 1);
+	bench_scale("scale2/list-1-interval-1", mm, mm);
+	mm = bench_mm();
+	bench_intervals(mm, bench_pages(10000, true), 10000);
+	bench_scale("scale2/interval-10k", mm, mm);
+	mm = bench_mm();
+	bench_list(mm, 1);
+	bench_scale("scale2/list-1", mm, mm);
 	return 0;
 }

@@ -5,9 +5,11 @@
  */
 
 __thread unsigned long shim_cpu_offset;
+__thread unsigned int shim_cpu_id;
 
 void shim_cpu(unsigned int cpu)
 {
+	shim_cpu_id = cpu;
 	shim_cpu_offset = cpu * sizeof(struct srcu_data);
 }
 

@@ -15,8 +15,11 @@
 
 #define CONFIG_MMU_NOTIFIER 1
 #define CONFIG_64BIT 1
+#define CONFIG_DEBUG_VM 0
+#define IS_ENABLED(option) option
 #define __MM_VMA_H	/* a header of mm/'s own, for two names given below */
 
+#define _GNU_SOURCE
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
@@ -59,7 +62,7 @@
 #define might_lock(x)		do { } while (0)
 #define non_block_start()	do { } while (0)
 #define non_block_end()		do { } while (0)
-#define cond_resched()		do { } while (0)
+#define cond_resched()		((void)0)
 #define lock_map_acquire(x)	do { } while (0)
 #define lock_map_release(x)	do { } while (0)
 #define lockdep_assert_held(x)	do { } while (0)
@@ -105,6 +108,16 @@ static inline void kfree(const void *p)
 
 #define atomic_read(v)		__atomic_load_n(&(v)->counter, __ATOMIC_RELAXED)
 
+#define xchg(p, v)		__atomic_exchange_n(p, v, __ATOMIC_SEQ_CST)
+#define cmpxchg(p, o, n) ({						\
+	typeof(*(p)) __old = (o);					\
+	__atomic_compare_exchange_n(p, &__old, n, false,		\
+				    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED); \
+	__old; })
+#define prefetch(p)		__builtin_prefetch(p)
+#define L1_CACHE_BYTES		64
+#define cpu_relax()		__builtin_ia32_pause()
+
 /* Spinlocks: the uncontended path of a queued spinlock. */
 
 typedef struct {
@@ -137,9 +150,21 @@ static inline void spin_unlock(spinlock_t *lock)
 
 /* Waiting: nothing sleeps for long here, so poll. */
 
+struct wait_queue_entry {
+	int (*func)(struct wait_queue_entry *entry, unsigned int mode, int flags, void *key);
+};
+
 typedef struct {
 	int unused;
 } wait_queue_head_t;
+
+#define init_wait(entry)	do { (void)(entry); } while (0)
+#define default_wake_function(entry, mode, flags, key) 0
+#define prepare_to_wait(wq, entry, state) do { (void)(entry); } while (0)
+#define finish_wait(wq, entry)	do { (void)(entry); } while (0)
+#define schedule()		sched_yield()
+#define __wake_up(wq, mode, nr, key) do { (void)(key); } while (0)
+#define waitqueue_active(wq)	false
 
 #define DECLARE_WAIT_QUEUE_HEAD(x) wait_queue_head_t x
 #define init_waitqueue_head(wq)	do { (void)(wq); } while (0)
@@ -157,6 +182,11 @@ struct llist_node {
 	struct llist_node *next;
 };
 
+#define init_llist_head(head)	((head)->first = NULL)
+#define llist_for_each_entry(pos, node, member)				\
+	for (pos = llist_entry(node, typeof(*pos), member);		\
+	     &pos->member;						\
+	     pos = llist_entry(READ_ONCE(pos->member.next), typeof(*pos), member))
 #define LLIST_HEAD(name)	struct llist_head name = { NULL }
 
 static inline bool llist_add(struct llist_node *new, struct llist_head *head)
@@ -210,9 +240,41 @@ struct rcu_head {
 #define hlist_for_each_entry_srcu(pos, head, member, cond)		\
 	hlist_for_each_entry_rcu(pos, head, member)
 
-/* SRCU */
+#define rcu_read_lock()		barrier()
+#define rcu_read_unlock()	barrier()
+/* Nobody looks for long, and the benchmark ends soon. */
+#define kfree_rcu(ptr, member)	do { (void)(ptr); } while (0)
+
+typedef struct {
+	unsigned int sequence;
+} seqcount_t;
+
+#define seqcount_init(s)	((s)->sequence = 0)
+#define raw_read_seqcount(s)	smp_load_acquire(&(s)->sequence)
+#define read_seqcount_retry(s, start) ({				\
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);			\
+	READ_ONCE((s)->sequence) != (start); })
+#define raw_write_seqcount_begin(s) do {				\
+	WRITE_ONCE((s)->sequence, (s)->sequence + 1);			\
+	__atomic_thread_fence(__ATOMIC_RELEASE); } while (0)
+#define raw_write_seqcount_end(s) smp_store_release(&(s)->sequence, (s)->sequence + 1)
+
+/* Per-CPU memory: the copies lie one after the other */
 
 #define SHIM_CPUS	4
+#define ____cacheline_aligned_in_smp __attribute__((__aligned__(64)))
+#define __percpu
+#define preempt_disable()	barrier()
+#define preempt_enable()	barrier()
+extern __thread unsigned int shim_cpu_id;
+#define alloc_percpu_gfp(type, gfp) ({					\
+	void *__p = aligned_alloc(64, SHIM_CPUS * sizeof(type));	\
+	memset(__p, 0, SHIM_CPUS * sizeof(type));			\
+	(type *)__p; })
+#define free_percpu(p)		free(p)
+#define this_cpu_ptr(p)		((p) + shim_cpu_id)
+
+/* SRCU */
 
 struct srcu_data {
 	unsigned long lock_count[2];

@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * MMU notifiers: which ranges are in flight, and waiting for them to end.
+ *
+ * The interval half has to know the addresses of each range in flight: readers
+ * and removers wait for those that overlap. A range is noted in one of two
+ * places.
+ *
+ * A *slot* takes a range that overlaps no subscription. Each CPU has a few for
+ * each mm, so that noting a range touches nothing that another CPU writes. A
+ * slot belongs to the CPU that claims it, preemption being off, but the range
+ * may end on another one. Its generation, odd while it is in use, tells one
+ * range from the next in the same slot.
+ *
+ * The *active list* takes every range that overlaps a subscription, or has found
+ * no slot free. It is kept under the lock, and gives each range a *ticket*, a
+ * number that tells which of two is older.
+ *
+ * A range first claims a slot, then looks the index of subscriptions up; it
+ * moves to the active list if it has to. On the other side, a subscription is
+ * in the index before its first reader looks at the slots:
+ *
+ *	range					insert, then read_begin
+ *	slot = start..last			index += subscription
+ *	full barrier			(C)	full barrier		(C)
+ *	is there anything in the index?		look at all slots
+ *
+ * (C): a range that the reader does not see in a slot has seen the subscription,
+ * and is or will be in the active list. So one look at the slots is enough for
+ * each subscription; whoever comes later is in the list before it tells anybody.
+ *
+ * Waiting for a slot. The waiter adds a mark to the generation, and the end of
+ * a range exchanges it for an even one: either it finds the mark and wakes the
+ * waiter, or the attempt to mark fails since the range has ended. So ending a
+ * range asks nobody else's memory whether somebody waits.
+ *
+ *	waiter					end
+ *	queue up				page table has changed
+ *	cmpxchg(generation, + mark)	(D)	xchg(generation, even)	(D)
+ *	sleep if that worked			wake if there was a mark
+ */
+
+#include <linux/llist.h>
+#include <linux/percpu.h>
+#include <linux/preempt.h>
+#include <linux/sched.h>
+
+#include "mmu_notifier.h"
+
+/* A task has one range in flight, seldom two, but it may sleep within. */
+#define MN_SLOTS	4
+
+/* In mn_slot.generation, below the number */
+#define MN_IN_USE	1UL
+#define MN_WAITED_FOR	2UL
+#define MN_GENERATION	4UL
+
+struct mn_slot {
+	unsigned long generation;
+	unsigned long start;
+	unsigned long last;
+};
+
+/* Of one CPU and mm. The first two slots share a cache line with the rest. */
+struct mn_slots {
+	struct llist_node used;		/* in mmu_interval_state.used */
+	bool listed;
+	struct mn_slot slot[MN_SLOTS];
+} ____cacheline_aligned_in_smp;
+
+int mmu_flight_init(struct mmu_interval_state *state)
+{
+	state->slots = alloc_percpu_gfp(struct mn_slots, GFP_KERNEL_ACCOUNT);
+	return state->slots ? 0 : -ENOMEM;
+}
+
+void mmu_flight_destroy(struct mmu_interval_state *state)
+{
+	free_percpu(state->slots);
+}
+
+/*
+ * Waiting
+ */
+
+struct mn_waiter {
+	struct wait_queue_entry entry;
+	unsigned long start;
+	unsigned long last;
+};
+
+/* Leave those alone who wait for something else. */
+static int mn_wake_one(struct wait_queue_entry *entry, unsigned int mode,
+		       int flags, void *key)
+{
+	struct mn_waiter *waiter = container_of(entry, struct mn_waiter, entry);
+	const struct mmu_notifier_range *range = key;
+
+	if (range->start > waiter->last || range->end - 1 < waiter->start)
+		return 0;
+	return default_wake_function(entry, mode, flags, NULL);
+}
+
+static void mn_waiter_init(struct mn_waiter *waiter, unsigned long start,
+			   unsigned long last)
+{
+	init_wait(&waiter->entry);
+	waiter->entry.func = mn_wake_one;
+	waiter->start = start;
+	waiter->last = last;
+}
+
+static void mn_wake(struct mmu_interval_state *state,
+		    const struct mmu_notifier_range *range)
+{
+	__wake_up(&state->wq, TASK_NORMAL, 0, (void *)range);
+}
+
+/*
+ * Slots
+ */
+
+/*
+ * Claim a slot, if one is free. The caller puts a full barrier (C) between this
+ * and the look at the index.
+ */
+void mmu_flight_claim(struct mmu_interval_state *state,
+		      struct mmu_notifier_range *range)
+{
+	struct mn_slots *slots;
+	unsigned long generation;
+	struct mn_slot *slot;
+
+	preempt_disable();
+	slots = this_cpu_ptr(state->slots);
+	if (unlikely(!slots->listed)) {
+		slots->listed = true;
+		llist_add(&slots->used, &state->used);
+	}
+	for (slot = slots->slot; slot < slots->slot + MN_SLOTS; slot++) {
+		generation = READ_ONCE(slot->generation);
+		if (likely(!(generation & MN_IN_USE)))
+			goto claim;
+	}
+	preempt_enable();
+	range->slot = NULL;
+	return;
+
+claim:
+	/*
+	 * Releases: who reads these addresses reads the even generation as
+	 * well, or this one, even if another CPU has stored the former.
+	 */
+	smp_store_release(&slot->start, range->start);
+	smp_store_release(&slot->last, range->end - 1);		/* see above */
+	generation += MN_GENERATION + MN_IN_USE;
+	smp_store_release(&slot->generation, generation);	/* see above */
+	preempt_enable();
+	range->slot = slot;
+}
+
+/* Give the slot back, the range having ended or being in the active list. */
+void mmu_flight_release(struct mmu_interval_state *state,
+			const struct mmu_notifier_range *range)
+{
+	struct mn_slot *slot = range->slot;
+	unsigned long even = READ_ONCE(slot->generation) &
+			     ~(MN_IN_USE | MN_WAITED_FOR);
+
+	if (unlikely(xchg(&slot->generation, even) & MN_WAITED_FOR)) /* (D) */
+		mn_wake(state, range);
+}
+
+/*
+ * Mark the range in a slot, if it overlaps. False if there is none, or another
+ * one than with an earlier @generation; 0 is none.
+ */
+static bool mn_mark_slot(struct mn_slot *slot, unsigned long start,
+			 unsigned long last, unsigned long *generation)
+{
+	unsigned long now;
+
+	do {
+		/* Acquire: what a range did that has ended; else its addresses. */
+		now = smp_load_acquire(&slot->generation);
+		if (!(now & MN_IN_USE))
+			return false;
+		if (*generation && *generation != (now & ~MN_WAITED_FOR))
+			return false;
+		*generation = now & ~MN_WAITED_FOR;
+		if (READ_ONCE(slot->start) > last ||
+		    READ_ONCE(slot->last) < start)
+			return false;
+		/* Fails if these are not its addresses any more. */
+	} while (cmpxchg(&slot->generation, now, now | MN_WAITED_FOR) != now); /* (D) */
+	return true;
+}
+
+static void mn_wait_slot(struct mmu_interval_state *state, struct mn_slot *slot,
+			 unsigned long start, unsigned long last)
+{
+	unsigned long generation = 0;
+	struct mn_waiter waiter;
+
+	/* Acquire: as in mn_mark_slot(). */
+	if (!(smp_load_acquire(&slot->generation) & MN_IN_USE))
+		return;
+
+	mn_waiter_init(&waiter, start, last);
+	for (;;) {
+		prepare_to_wait(&state->wq, &waiter.entry,
+				TASK_UNINTERRUPTIBLE);
+		if (!mn_mark_slot(slot, start, last, &generation))
+			break;
+		schedule();
+	}
+	finish_wait(&state->wq, &waiter.entry);
+}
+
+/*
+ * Wait for what is in the slots and overlaps. Each slot is waited for once at
+ * most, so it does not matter what comes later.
+ */
+void mmu_flight_wait_slots(struct mmu_interval_state *state,
+			   unsigned long start, unsigned long last)
+{
+	struct mn_slots *slots;
+	unsigned int i;
+
+	smp_mb();	/* (C) */
+	llist_for_each_entry(slots, READ_ONCE(state->used.first), used) {
+		for (i = 0; i < MN_SLOTS; i++)
+			mn_wait_slot(state, &slots->slot[i], start, last);
+	}
+}
+
+/*
+ * The active list
+ */
+
+static bool mn_older(unsigned long ticket, unsigned long than)
+{
+	return (long)(ticket - than) < 0;
+}
+
+/* The range is in the list from here on; its slot, if it has one, can go. */
+void mmu_flight_activate(struct mmu_interval_state *state,
+			 struct mmu_notifier_range *range)
+{
+	lockdep_assert_held(&state->lock);
+
+	range->ticket = ++state->ticket;
+	INIT_LIST_HEAD(&range->removals);
+	list_add_tail(&range->active, &state->active);
+}
+
+/* The range is in flight no longer. */
+void mmu_flight_end(struct mmu_interval_state *state,
+		    struct mmu_notifier_range *range)
+{
+	if (likely(range->slot)) {
+		mmu_flight_release(state, range);
+		return;
+	}
+
+	spin_lock(&state->lock);
+	list_del(&range->active);
+	spin_unlock(&state->lock);
+
+	/* Who waits has queued up before looking at the list under the lock. */
+	if (waitqueue_active(&state->wq))
+		mn_wake(state, range);
+	if (!list_empty(&range->removals))
+		mmu_interval_removable(&range->removals);
+}
+
+/* A range in the list that overlaps and is no younger than @ticket, or NULL. */
+struct mmu_notifier_range *mmu_flight_find(struct mmu_interval_state *state,
+					   unsigned long start,
+					   unsigned long last,
+					   unsigned long ticket)
+{
+	struct mmu_notifier_range *range;
+
+	lockdep_assert_held(&state->lock);
+
+	list_for_each_entry(range, &state->active, active) {
+		if (mn_older(ticket, range->ticket))
+			break;
+		if (range->start <= last && range->end - 1 >= start)
+			return range;
+	}
+	return NULL;
+}
+
+/* Wait until there is none such. Takes the lock, and returns with it. */
+void mmu_flight_wait_active(struct mmu_interval_state *state,
+			    unsigned long start, unsigned long last,
+			    unsigned long ticket)
+	__acquires(&state->lock)
+{
+	struct mn_waiter waiter;
+
+	spin_lock(&state->lock);
+	if (likely(!mmu_flight_find(state, start, last, ticket)))
+		return;
+	spin_unlock(&state->lock);
+
+	mmu_notifier_prime_lockdep();
+	mn_waiter_init(&waiter, start, last);
+	for (;;) {
+		prepare_to_wait(&state->wq, &waiter.entry,
+				TASK_UNINTERRUPTIBLE);
+		spin_lock(&state->lock);
+		if (!mmu_flight_find(state, start, last, ticket))
+			break;
+		spin_unlock(&state->lock);
+		schedule();
+	}
+	finish_wait(&state->wq, &waiter.entry);
+}
+
+/* Wait for all ranges that are in flight now. */
+void mmu_flight_drain(struct mmu_interval_state *state)
+{
+	/* From a slot a range can only get into the list. */
+	mmu_flight_wait_slots(state, 0, ULONG_MAX);
+	mmu_flight_wait_active(state, 0, ULONG_MAX, READ_ONCE(state->ticket));
+	spin_unlock(&state->lock);
+}
