@@ -111,6 +111,7 @@ int mirror_cmd_counters(struct mirror *m, void *argp)
 	args->engine = mirror_read_stat(m, MIRROR_STAT_ENGINE, reset);
 	args->engine_faults = mirror_read_stat(m, MIRROR_STAT_ENGINE_FAULTS,
 					       reset);
+	args->flushes = mirror_read_stat(m, MIRROR_STAT_FLUSHES, reset);
 	args->unbalanced = mirror_read_stat(m, MIRROR_STAT_UNBALANCED, reset);
 
 	args->in_flight = mmu_notifier_slots_nr_ranges(&m->shadow.slots);
@@ -132,11 +133,13 @@ int mirror_cmd_inject(struct mirror *m, void *argp)
 	if (args->flags || args->reserved ||
 	    args->start_delay_us > MIRROR_MAX_DELAY_US ||
 	    args->end_delay_us > MIRROR_MAX_DELAY_US ||
+	    args->flush_us > MIRROR_MAX_DELAY_US ||
 	    args->refuse > INT_MAX || args->fail_point > INT_MAX)
 		return -EINVAL;
 
 	WRITE_ONCE(m->inject.start_delay_us, args->start_delay_us);
 	WRITE_ONCE(m->inject.end_delay_us, args->end_delay_us);
+	WRITE_ONCE(m->inject.flush_us, args->flush_us);
 	atomic_set(&m->inject.refuse, args->refuse);
 	atomic_set(&m->inject.fail_point, args->fail_point);
 	return 0;

@@ -28,6 +28,7 @@
 #define _MMU_MIRROR_H
 
 #include <linux/atomic.h>
+#include <linux/ktime.h>
 #include <linux/mm_types.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mmu_notifier_slots.h>
@@ -59,6 +60,7 @@ enum mirror_stat {
 	MIRROR_STAT_ACCESSES,
 	MIRROR_STAT_ENGINE,
 	MIRROR_STAT_ENGINE_FAULTS,
+	MIRROR_STAT_FLUSHES,
 	MIRROR_STAT_UNBALANCED,
 	MIRROR_NR_STATS,
 };
@@ -132,14 +134,35 @@ struct mirror_shadow {
 	struct mmu_notifier_slots slots;
 };
 
+/* Flushes that can be in progress at once; others are waited for at once. */
+#define MIRROR_NR_FLUSHES	4
+
+/**
+ * struct mirror_flush - a flush of the device's TLB in progress
+ * @finish: what the core passes on to invalidate_finish.
+ * @m: the mirror.
+ * @nr: which one in mirror_svm.flushes.
+ * @until: when it is done.
+ */
+struct mirror_flush {
+	struct mmu_interval_notifier_finish finish;
+	struct mirror *m;
+	unsigned int nr;
+	ktime_t until;
+};
+
 /**
  * struct mirror_svm - state of the personality `svm`
  * @subs: the subscription, and room for its successor when the window moves.
  * @now: which of them it is; changed with mirror.use held for writing.
+ * @flushes: room for the flushes in progress.
+ * @flushing: which of them are; set and cleared atomically.
  */
 struct mirror_svm {
 	struct mmu_interval_notifier subs[2];
 	unsigned int now;
+	struct mirror_flush flushes[MIRROR_NR_FLUSHES];
+	unsigned long flushing;
 };
 
 /**
@@ -165,6 +188,7 @@ struct mirror_engine {
  * struct mirror_inject - how to be a difficult subscriber
  * @start_delay_us: sleep in start and invalidate.
  * @end_delay_us: sleep in end.
+ * @flush_us: how long flushing the device's TLB takes.
  * @refuse: non-blockable calls still to be refused.
  * @fail_point: points still to be passed up to the one that fails.
  *
@@ -173,6 +197,7 @@ struct mirror_engine {
 struct mirror_inject {
 	u32 start_delay_us;
 	u32 end_delay_us;
+	u32 flush_us;
 	atomic_t refuse;
 	atomic_t fail_point;
 };

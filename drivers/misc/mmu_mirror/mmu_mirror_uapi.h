@@ -164,6 +164,7 @@ struct mmu_mirror_add {
  * @accesses: page-wise accesses made through SPTEs.
  * @engine: accesses among them made by the engine.
  * @engine_faults: engine accesses that failed for want of a mapping.
+ * @flushes: flushes waited for (svm only).
  * @unbalanced: breaches of the rules seen, always 0 on a correct core: an end
  *	without a start (R5), a callback after the subscription had ended (R6), an
  *	SPTE whose page had changed without anybody being told (R1).
@@ -190,6 +191,7 @@ struct mmu_mirror_counters {
 	__u64 accesses;
 	__u64 engine;
 	__u64 engine_faults;
+	__u64 flushes;
 	__u64 unbalanced;
 };
 
@@ -228,6 +230,9 @@ struct mmu_mirror_check {
  *	core that cannot undo a start, as the old one, this warns and leaks.)
  * @fail_point: 1-based number of the point, from now on, that fails with
  *	-ENOMEM in the fault and attach paths; 0: none.
+ * @flush_us: flushing the device's own TLB takes that long (svm only). It is
+ *	waited for when all subscribers have begun theirs. A call that may not
+ *	sleep is refused.
  * @reserved: 0.
  *
  * Replaces what was injected before. The delays are 10 seconds at most, else
@@ -240,7 +245,8 @@ struct mmu_mirror_inject {
 	__u32 end_delay_us;
 	__u32 refuse;
 	__u32 fail_point;
-	__u64 reserved;
+	__u32 flush_us;
+	__u32 reserved;
 };
 
 /* struct mmu_mirror_engine.flags */

@@ -6,7 +6,9 @@
  * core keeps the sequence; hmm_range_fault() translates, and takes no page
  * reference:
  *
- *	invalidate	under the lock: set the sequence, drop the SPTEs
+ *	invalidate	under the lock: set the sequence, drop the SPTEs; begin
+ *			to flush the device's TLB
+ *	finish		wait for that, when all devices have begun
  *	fault		mmu_interval_read_begin(), hmm_range_fault(); under the
  *			lock mmu_interval_read_retry(), else install (R3)
  *
@@ -26,6 +28,8 @@
  */
 #define pr_fmt(fmt) "mmu_mirror: " fmt
 
+#include <linux/bitops.h>
+#include <linux/delay.h>
 #include <linux/hmm.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
@@ -81,42 +85,98 @@ static void svm_invalidate_locked(struct mirror *m,
 	mirror_count_many(m, MIRROR_STAT_DIRTIED, zapped.dirtied);
 }
 
+/* Find room for a flush; NULL if too many are in progress. */
+static struct mirror_flush *svm_get_flush(struct mirror *m)
+{
+	unsigned int nr;
+
+	for (nr = 0; nr < MIRROR_NR_FLUSHES; nr++) {
+		if (!test_and_set_bit_lock(nr, &m->svm.flushing)) {
+			m->svm.flushes[nr].m = m;
+			m->svm.flushes[nr].nr = nr;
+			return &m->svm.flushes[nr];
+		}
+	}
+	return NULL;
+}
+
+/* The device forgets what its TLB holds, which it is told to and takes time. */
+static void svm_begin_flush(struct mirror *m, u32 us,
+			    struct mmu_interval_notifier_finish **finish)
+{
+	struct mirror_flush *flush = svm_get_flush(m);
+
+	if (flush) {
+		flush->until = ktime_add_us(ktime_get(), us);
+		*finish = &flush->finish;
+	} else {
+		fsleep(us);
+		mirror_count(m, MIRROR_STAT_FLUSHES);
+	}
+}
+
+static void svm_finish_flush(struct mmu_interval_notifier_finish *finish)
+{
+	struct mirror_flush *flush =
+		container_of(finish, struct mirror_flush, finish);
+	s64 us = ktime_us_delta(flush->until, ktime_get());
+	struct mirror *m = flush->m;
+
+	if (us > 0)
+		fsleep(us);
+	mirror_count(m, MIRROR_STAT_FLUSHES);
+	clear_bit_unlock(flush->nr, &m->svm.flushing);
+}
+
 static bool svm_invalidate(struct mirror *m, struct mmu_interval_notifier *sub,
 			   const struct mmu_notifier_range *range,
-			   unsigned long cur_seq)
+			   unsigned long cur_seq,
+			   struct mmu_interval_notifier_finish **finish)
 {
+	u32 flush_us = READ_ONCE(m->inject.flush_us);
+
 	mirror_count_invalidation(m, range);
 	if (mmu_notifier_range_blockable(range)) {
 		mirror_delay(&m->inject.start_delay_us);
 		svm_lock(m);
-	} else if (mirror_should_refuse(m) || !svm_lock_nosleep(m)) {
+	} else if (mirror_should_refuse(m) || flush_us || !svm_lock_nosleep(m)) {
 		mirror_count(m, MIRROR_STAT_REFUSED);
 		return false;
 	}
 	svm_invalidate_locked(m, sub, range, cur_seq);
 	svm_unlock(m);
+	if (flush_us)
+		svm_begin_flush(m, flush_us, finish);
 	return true;
 }
 
 static bool svm_invalidate_0(struct mmu_interval_notifier *sub,
 			     const struct mmu_notifier_range *range,
-			     unsigned long cur_seq)
+			     unsigned long cur_seq,
+			     struct mmu_interval_notifier_finish **finish)
 {
 	return svm_invalidate(container_of(sub, struct mirror, svm.subs[0]),
-			      sub, range, cur_seq);
+			      sub, range, cur_seq, finish);
 }
 
 static bool svm_invalidate_1(struct mmu_interval_notifier *sub,
 			     const struct mmu_notifier_range *range,
-			     unsigned long cur_seq)
+			     unsigned long cur_seq,
+			     struct mmu_interval_notifier_finish **finish)
 {
 	return svm_invalidate(container_of(sub, struct mirror, svm.subs[1]),
-			      sub, range, cur_seq);
+			      sub, range, cur_seq, finish);
 }
 
 static const struct mmu_interval_notifier_ops svm_notifier_ops[] = {
-	{ .invalidate = svm_invalidate_0 },
-	{ .invalidate = svm_invalidate_1 },
+	{
+		.invalidate_start = svm_invalidate_0,
+		.invalidate_finish = svm_finish_flush,
+	},
+	{
+		.invalidate_start = svm_invalidate_1,
+		.invalidate_finish = svm_finish_flush,
+	},
 };
 
 static int svm_insert(struct mirror *m, unsigned int which,
