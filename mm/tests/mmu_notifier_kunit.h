@@ -142,6 +142,19 @@ struct mnk_list {
 	struct mm_struct *released_mm;
 };
 
+/* Ranges that a two-pass subscription can have begun and not finished. */
+#define MNK_FINISHES	4
+
+/**
+ * struct mnk_finish - what a two-pass subscription has to finish
+ * @finish: what the core passes on.
+ * @busy: begun and not finished.
+ */
+struct mnk_finish {
+	struct mmu_interval_notifier_finish finish;
+	bool busy;
+};
+
 /**
  * struct mnk_interval - a recording subscription to a range
  * @notifier: what is inserted.
@@ -151,13 +164,26 @@ struct mnk_list {
  * @length: number of bytes.
  * @refuse: an invalidation that must not sleep is answered with false.
  * @gate: where one that may sleep stops, or NULL.
+ * @two_pass: it has invalidate_start and invalidate_finish.
+ * @no_room: invalidate_start does all at once, as if room had run out.
+ * @finish_gate: where invalidate_finish stops, or NULL.
+ * @remove_self: invalidate removes the subscription it is called for.
+ * @removed_gate: where the callback of an asynchronous removal stops, or NULL.
+ * @insert_again: it inserts the subscription again.
  * @live: to be removed by the fixture.
  * @ended: no callback may come any more.
  * @calls: calls of invalidate that were not refused.
  * @refusals: those that were.
- * @running: calls that are running.
+ * @finishes: calls of invalidate_finish.
+ * @removals: asynchronous removals that called back.
+ * @removed: there was one.
+ * @running: calls that are running, or begun and not finished.
  * @late: calls after the removal.
  * @lock: the lock of the driver that this stands for; guards what follows.
+ * @finish: room for what has begun.
+ * @began: the time on mnk_clock() of the last call of invalidate or
+ *	invalidate_start.
+ * @finished: that of the last call of invalidate_finish.
  * @last: the range of the last call.
  * @seq: the sequence of the last call.
  * @odd_seqs: number of calls whose sequence was odd.
@@ -172,15 +198,27 @@ struct mnk_interval {
 
 	bool refuse;
 	struct mnk_gate *gate;
+	bool two_pass;
+	bool no_room;
+	struct mnk_gate *finish_gate;
+	bool remove_self;
+	struct mnk_gate *removed_gate;
+	bool insert_again;
 
 	bool live;
 	bool ended;
 	atomic_t calls;
 	atomic_t refusals;
+	atomic_t finishes;
+	atomic_t removals;
+	struct completion removed;
 	atomic_t running;
 	atomic_t late;
 
 	spinlock_t lock;	/* see above */
+	struct mnk_finish finish[MNK_FINISHES];
+	int began;
+	int finished;
 	struct mmu_notifier_range last;
 	unsigned long seq;
 	unsigned int odd_seqs;
@@ -249,6 +287,8 @@ void mnk_invalidate(struct kunit *test, struct mnk_mm *m, unsigned long start,
 int mnk_invalidate_nonblock(struct kunit *test, struct mnk_mm *m,
 			    unsigned long start, unsigned long end);
 bool mnk_read_retry(struct mnk_interval *interval, unsigned long seq);
+void mnk_remove_async(struct mnk_interval *interval);
+void mnk_removed(struct mmu_interval_notifier *notifier);
 
 /**
  * struct mnk_get - the argument of mnk_get()

@@ -564,44 +564,130 @@ long mnk_synchronize(void *unused)
  * Subscriptions to a range
  */
 
-static bool mnk_interval_invalidate(struct mmu_interval_notifier *notifier,
-				    const struct mmu_notifier_range *range,
-				    unsigned long cur_seq)
+/* Tells which of two calls came first, of any subscriptions. */
+static int mnk_clock(void)
 {
-	struct mnk_interval *interval =
-		container_of(notifier, struct mnk_interval, notifier);
-	bool blockable = mmu_notifier_range_blockable(range);
-	bool ret = true;
+	static atomic_t now;
 
+	return atomic_inc_return(&now);
+}
+
+static struct mnk_interval *
+mnk_to_interval(struct mmu_interval_notifier *notifier)
+{
+	return container_of(notifier, struct mnk_interval, notifier);
+}
+
+static void mnk_interval_enter(struct mnk_interval *interval)
+{
 	atomic_inc(&interval->running);
 	if (READ_ONCE(interval->ended))
 		atomic_inc(&interval->late);
+}
+
+/* What every invalidation does. False: it is refused. */
+static bool mnk_interval_record(struct mnk_interval *interval,
+				const struct mmu_notifier_range *range,
+				unsigned long cur_seq)
+{
+	bool blockable = mmu_notifier_range_blockable(range);
 
 	spin_lock(&interval->lock);
+	interval->began = mnk_clock();
 	interval->last = *range;
 	if (cur_seq & 1)
 		interval->odd_seqs++;
 	if (!interval->seq || (long)(cur_seq - interval->seq) > 0)
 		interval->grown_seqs++;
 	interval->seq = cur_seq;
-	mmu_interval_set_seq(notifier, cur_seq);
+	mmu_interval_set_seq(&interval->notifier, cur_seq);
 	spin_unlock(&interval->lock);
 
 	if (!blockable && READ_ONCE(interval->refuse)) {
 		atomic_inc(&interval->refusals);
-		ret = false;
-	} else {
-		atomic_inc(&interval->calls);
-		if (blockable)
-			mnk_pass(READ_ONCE(interval->gate));
+		return false;
 	}
+	atomic_inc(&interval->calls);
+	if (READ_ONCE(interval->remove_self)) {
+		WRITE_ONCE(interval->remove_self, false);
+		mnk_remove_async(interval);
+	}
+	if (blockable)
+		mnk_pass(READ_ONCE(interval->gate));
+	return true;
+}
+
+static bool mnk_interval_invalidate(struct mmu_interval_notifier *notifier,
+				    const struct mmu_notifier_range *range,
+				    unsigned long cur_seq)
+{
+	struct mnk_interval *interval = mnk_to_interval(notifier);
+	bool ret;
+
+	mnk_interval_enter(interval);
+	ret = mnk_interval_record(interval, range, cur_seq);
 	atomic_dec(&interval->running);
 	return ret;
+}
+
+static bool
+mnk_interval_invalidate_start(struct mmu_interval_notifier *notifier,
+			      const struct mmu_notifier_range *range,
+			      unsigned long cur_seq,
+			      struct mmu_interval_notifier_finish **finish)
+{
+	struct mnk_interval *interval = mnk_to_interval(notifier);
+	struct mnk_finish *this;
+
+	mnk_interval_enter(interval);
+	spin_lock(&interval->lock);
+	for (this = interval->finish;
+	     this < interval->finish + MNK_FINISHES; this++) {
+		if (this->busy || READ_ONCE(interval->no_room))
+			continue;
+		this->busy = true;
+		*finish = &this->finish;
+		break;
+	}
+	spin_unlock(&interval->lock);
+	if (!*finish)
+		atomic_dec(&interval->running);
+	/* If refused, what was stored is to be finished nonetheless. */
+	return mnk_interval_record(interval, range, cur_seq);
+}
+
+static void
+mnk_interval_invalidate_finish(struct mmu_interval_notifier_finish *finish)
+{
+	struct mnk_finish *this = container_of(finish, struct mnk_finish,
+					       finish);
+	struct mnk_interval *interval = mnk_to_interval(finish->notifier);
+
+	mnk_pass(READ_ONCE(interval->finish_gate));
+	spin_lock(&interval->lock);
+	if (!this->busy || READ_ONCE(interval->ended))
+		atomic_inc(&interval->late);
+	this->busy = false;
+	interval->finished = mnk_clock();
+	spin_unlock(&interval->lock);
+	atomic_inc(&interval->finishes);
+	atomic_dec(&interval->running);
 }
 
 static const struct mmu_interval_notifier_ops mnk_interval_ops = {
 	.invalidate = mnk_interval_invalidate,
 };
+
+static const struct mmu_interval_notifier_ops mnk_two_pass_ops = {
+	.invalidate_start = mnk_interval_invalidate_start,
+	.invalidate_finish = mnk_interval_invalidate_finish,
+};
+
+static const struct mmu_interval_notifier_ops *
+mnk_ops(const struct mnk_interval *interval)
+{
+	return interval->two_pass ? &mnk_two_pass_ops : &mnk_interval_ops;
+}
 
 /**
  * mnk_interval() - make a subscription to a range, not inserted
@@ -621,6 +707,7 @@ struct mnk_interval *mnk_interval(struct kunit *test, struct mnk_mm *m,
 	interval->m = m;
 	interval->start = start;
 	interval->length = length;
+	init_completion(&interval->removed);
 	spin_lock_init(&interval->lock);
 	mnk_add(&interval->node, &mnk_current->intervals);
 	return interval;
@@ -642,7 +729,7 @@ long mnk_insert(void *interval)
 					   mnk_interval->m->mm,
 					   mnk_interval->start,
 					   mnk_interval->length,
-					   &mnk_interval_ops);
+					   mnk_ops(mnk_interval));
 	if (!ret)
 		mnk_interval->live = true;
 	return ret;
@@ -665,7 +752,7 @@ long mnk_insert_locked(void *interval)
 	ret = mmu_interval_notifier_insert_locked(&mnk_interval->notifier, mm,
 						  mnk_interval->start,
 						  mnk_interval->length,
-						  &mnk_interval_ops);
+						  mnk_ops(mnk_interval));
 	mmap_write_unlock(mm);
 	if (!ret)
 		mnk_interval->live = true;
@@ -690,6 +777,34 @@ long mnk_remove(void *interval)
 	if (running)
 		atomic_inc(&mnk_interval->late);
 	return running;
+}
+
+/**
+ * mnk_removed() - record that an asynchronous removal has come to its end
+ * @notifier: the subscription.
+ */
+void mnk_removed(struct mmu_interval_notifier *notifier)
+{
+	struct mnk_interval *interval = mnk_to_interval(notifier);
+
+	WRITE_ONCE(interval->ended, true);
+	if (atomic_read(&interval->running))
+		atomic_inc(&interval->late);
+	atomic_inc(&interval->removals);
+	if (interval->insert_again)
+		mnk_insert(interval);
+	complete_all(&interval->removed);
+	mnk_pass(READ_ONCE(interval->removed_gate));
+}
+
+/**
+ * mnk_remove_async() - remove a subscription to a range without waiting
+ * @interval: the subscription.
+ */
+void mnk_remove_async(struct mnk_interval *interval)
+{
+	interval->live = false;
+	mmu_interval_notifier_remove_async(&interval->notifier, mnk_removed);
 }
 
 /**

@@ -42,6 +42,23 @@ bool mirror_should_refuse(struct mirror *m)
 	return atomic_dec_if_positive(&m->inject.refuse) >= 0;
 }
 
+/* What sleeping longer than asked for would cost, is not to be measured. */
+#define MIRROR_SLACK_US	50
+
+/**
+ * mirror_sleep() - sleep for some time, and hardly longer
+ * @us: how long.
+ *
+ * Context: may sleep.
+ */
+void mirror_sleep(u32 us)
+{
+	if (us < 20 * USEC_PER_MSEC)
+		usleep_range(us, us + MIRROR_SLACK_US);
+	else
+		msleep(DIV_ROUND_UP(us, USEC_PER_MSEC));
+}
+
 /**
  * mirror_delay() - be a slow subscriber
  * @delay_us: how slow, as it is set now.
@@ -53,7 +70,7 @@ void mirror_delay(const u32 *delay_us)
 	u32 us = READ_ONCE(*delay_us);
 
 	if (us)
-		fsleep(us);
+		mirror_sleep(us);
 }
 
 /**

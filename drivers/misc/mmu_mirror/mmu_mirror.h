@@ -273,6 +273,7 @@ int mirror_cmd_detach(struct mirror *m, void *argp);
 /* inject.c */
 bool mirror_should_fail(struct mirror *m);
 bool mirror_should_refuse(struct mirror *m);
+void mirror_sleep(u32 us);
 void mirror_delay(const u32 *delay_us);
 void mirror_count_invalidation(struct mirror *m,
 			       const struct mmu_notifier_range *range);

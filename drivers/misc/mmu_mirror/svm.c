@@ -29,7 +29,6 @@
 #define pr_fmt(fmt) "mmu_mirror: " fmt
 
 #include <linux/bitops.h>
-#include <linux/delay.h>
 #include <linux/hmm.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
@@ -110,7 +109,7 @@ static void svm_begin_flush(struct mirror *m, u32 us,
 		flush->until = ktime_add_us(ktime_get(), us);
 		*finish = &flush->finish;
 	} else {
-		fsleep(us);
+		mirror_sleep(us);
 		mirror_count(m, MIRROR_STAT_FLUSHES);
 	}
 }
@@ -123,7 +122,7 @@ static void svm_finish_flush(struct mmu_interval_notifier_finish *finish)
 	struct mirror *m = flush->m;
 
 	if (us > 0)
-		fsleep(us);
+		mirror_sleep(us);
 	mirror_count(m, MIRROR_STAT_FLUSHES);
 	clear_bit_unlock(flush->nr, &m->svm.flushing);
 }

@@ -234,6 +234,13 @@ void mirror_delay(struct mirror *m, unsigned int start_us, unsigned int end_us)
 	demand(mirror_try_inject(m, &inject), "delay the device's callbacks");
 }
 
+void mirror_flush(struct mirror *m, unsigned int us)
+{
+	struct mmu_mirror_inject inject = { .flush_us = us };
+
+	demand(mirror_try_inject(m, &inject), "make the device's flushes slow");
+}
+
 void mirror_refuse(struct mirror *m, unsigned int times)
 {
 	struct mmu_mirror_inject inject = { .refuse = times };

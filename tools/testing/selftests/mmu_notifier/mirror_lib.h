@@ -75,6 +75,7 @@ void mirror_counters(struct mirror *m, struct mmu_mirror_counters *c);
 void mirror_check(struct mirror *m, const void *start, size_t length,
 		  struct mmu_mirror_check *check);
 void mirror_delay(struct mirror *m, unsigned int start_us, unsigned int end_us);
+void mirror_flush(struct mirror *m, unsigned int us);
 void mirror_refuse(struct mirror *m, unsigned int times);
 void mirror_engine_start(struct mirror *m, unsigned int flags, const void *start,
 			 size_t length);
