@@ -320,11 +320,20 @@ void mmu_flight_wait_active(struct mmu_interval_state *state,
 	finish_wait(&state->wq, &waiter.entry);
 }
 
-/* Wait for all ranges that are in flight now. */
+/*
+ * Wait for all ranges in flight that may not have seen what the caller did
+ * before.
+ */
 void mmu_flight_drain(struct mmu_interval_state *state)
 {
+	unsigned long ticket;
+
 	/* From a slot a range can only get into the list. */
 	mmu_flight_wait_slots(state, 0, ULONG_MAX);
-	mmu_flight_wait_active(state, 0, ULONG_MAX, READ_ONCE(state->ticket));
+	/* Who gets a later ticket has taken the lock after us, and sees. */
+	spin_lock(&state->lock);
+	ticket = state->ticket;
+	spin_unlock(&state->lock);
+	mmu_flight_wait_active(state, 0, ULONG_MAX, ticket);
 	spin_unlock(&state->lock);
 }
