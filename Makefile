@@ -37,6 +37,8 @@ help:
 #: make clients       compile every in-tree user of the interface
 #: make lint          checkpatch, W=1, sparse, kernel-doc
 #: make test-busted   break the code on purpose; the tests must notice (BREAKS='NAME ..')
+#: make test-debug    KUnit and kselftests with lockdep, KASAN and more; takes a while
+#: make test-kcsan    the same, looking for data races
 #: make bench         stock's core and ours side by side; QUICK=1: natively only
 #: make series        the patches for git am, in build/series
 #: make series-check  apply them to a pristine tree, build every step
@@ -48,7 +50,7 @@ help:
 #: JOBS=N        parallel jobs (all processors)
 #: V=1           show the commands
 
-run test shell lint clients series series-check test-busted bench guest kernel: deps
+run test shell lint clients series series-check test-busted test-debug test-kcsan bench guest kernel: deps
 
 deps:
 	@scripts/deps.sh
@@ -77,8 +79,11 @@ bench lint clients series series-check:
 test-busted:
 	@scripts/busted.sh $(BREAKS:%=$(CURDIR)/tools/testing/selftests/mmu_notifier/busted/%.patch)
 
+test-debug test-kcsan:
+	@scripts/debug.sh $(@:test-%=%)
+
 clean:
 	@[ ! -e $(BUILD)/.lock ] || rm -rf $(BUILD)
 
-.PHONY: help deps kernel initramfs run test shell guest lint clients series series-check test-busted bench clean
+.PHONY: help deps kernel initramfs run test shell guest lint clients series series-check test-busted test-debug test-kcsan bench clean
 .NOTPARALLEL:

@@ -92,7 +92,7 @@ static void mn_check_seq(const struct mmu_interval_notifier *subscription,
 			 const struct mmu_notifier_range *range,
 			 unsigned long seq)
 {
-	if (!IS_ENABLED(CONFIG_DEBUG_VM) || !subscription->read)
+	if (!IS_ENABLED(CONFIG_DEBUG_VM) || !READ_ONCE(subscription->read))
 		return;
 	/* What a driver causes itself, and the end, it may disregard. */
 	if (range->event == MMU_NOTIFY_MIGRATE ||

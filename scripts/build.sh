@@ -1,15 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# build.sh: the kernel that is booted, from overlay to image.
+# build.sh [FRAGMENT...]: the kernel that is booted, from overlay to image; with
+# other fragments another one, in $KBUILD.
 
 . "$(dirname "$0")/common.sh"
 lock_build
 
 "$TOP/scripts/overlay.sh"
-"$TOP/scripts/config.sh"
+"$TOP/scripts/config.sh" "$@"
 
-name=kernel-$ARCH
+name=kernel-${KBUILD##*/kbuild-}
 [ ! -e "$KBUILD/vmlinux" ] || name=$name-again
 logged "$name" kmake -j"$JOBS" bzImage
 ln -sf arch/x86/boot/bzImage "$KBUILD/image"

@@ -14,7 +14,7 @@ LINUX=$BUILD/linux			# the same with our tree laid over it
 : "${KBUILD:=$BUILD/kbuild-$ARCH}"	# O=; this one is the kernel that is booted
 GUEST=$BUILD/guest-$ARCH		# what goes into its initramfs
 LOGS=$BUILD/logs
-RESULTS=$BUILD/results
+: "${RESULTS:=$BUILD/results}"
 SELFTESTS=tools/testing/selftests/mmu_notifier
 export ARCH BUILD STOCK JOBS V KSRC CROSS_COMPILE
 mkdir -p "$LOGS" "$RESULTS"
@@ -91,6 +91,8 @@ logged()
 		{
 			echo "error: $name failed (status $status); the last lines of $log:"
 			tail -n 20 "$log"
+			# with several jobs the reason may stand further up
+			grep -n -A3 -m 3 -E '(^|[^[:alnum:]])error: ' "$log" || true
 		} >&2
 		return "$status"
 	fi

@@ -13,7 +13,7 @@ job=$GUEST/$suite.job
 case $suite in
 kunit)
 	echo true >"$job"
-	TIMEOUT=${TIMEOUT:-300} APPEND=kunit.enable=1 logged kunit \
+	TIMEOUT=${TIMEOUT:-300} APPEND="kunit.enable=1 ${APPEND:-}" logged kunit \
 		"$TOP/scripts/qemu.sh" kunit "$job" "$GUEST/kunit.out" || status=$?
 	cp "$LOGS/console-kunit.log" "$RESULTS/kunit.ktap"
 	;;
@@ -24,7 +24,7 @@ kselftest)
 		echo "tests='$(echo $programs) hmm-tests'"
 		cat "$TOP/scripts/guest-ktap"
 	} >"$job"
-	TIMEOUT=${TIMEOUT:-1800} APPEND=kunit.enable=0 logged kselftest \
+	TIMEOUT=${TIMEOUT:-1800} APPEND="kunit.enable=0 ${APPEND:-}" logged kselftest \
 		"$TOP/scripts/qemu.sh" kselftest "$job" "$RESULTS/kselftest.ktap" || status=$?
 	;;
 esac

@@ -6,8 +6,9 @@
 # build/logs/console-NAME.log. Fails if the job does, if it does not end within
 # TIMEOUT seconds, or if the kernel complained on the console.
 #
-# APPEND adds words to the kernel command line, SMP and MEM size the guest,
-# INTERACTIVE=1 connects the job to the terminal.
+# BUGS narrows down which of the kernel's bug reports count. APPEND adds words to
+# the kernel command line, SMP and MEM size the guest, INTERACTIVE=1 connects the
+# job to the terminal.
 
 . "$(dirname "$0")/common.sh"
 
@@ -39,8 +40,8 @@ else
 	timeout "$TIMEOUT" "${qemu[@]}" </dev/null || status=$?
 fi
 
-# What the console must not hold; the rest of what a kernel says is no verdict.
-splat='BUG:|WARNING:|Oops|Kernel panic|general protection|detected stall|self-detected|blocked for more than|UBSAN:|Bad page'
+# The rest of what a kernel says is no verdict.
+splat="${BUGS:-BUG:}|WARNING:|Oops|Kernel panic|general protection|detected stall|self-detected|blocked for more than|UBSAN:|Bad page"
 ended=$(sed -n 's/.*guest: job ended with status \([0-9]*\).*/\1/p' "$console")
 
 if [ "$status" = 124 ]; then
