@@ -249,7 +249,9 @@ void mmu_flight_activate(struct mmu_interval_state *state,
 {
 	lockdep_assert_held(&state->lock);
 
-	range->ticket = ++state->ticket;
+	/* Readers look at it without the lock. */
+	WRITE_ONCE(state->ticket, state->ticket + 1);
+	range->ticket = state->ticket;
 	INIT_LIST_HEAD(&range->removals);
 	list_add_tail(&range->active, &state->active);
 }

@@ -254,6 +254,15 @@ long mnk_mmput(void *m)
 	return 0;
 }
 
+/* What a callback may look at; the core goes on using the rest. */
+static void mnk_note_range(struct mmu_notifier_range *note,
+			   const struct mmu_notifier_range *range)
+{
+	mmu_notifier_range_init_owner(note, range->event, range->flags,
+				      range->mm, range->start, range->end,
+				      range->owner);
+}
+
 /*
  * Subscriptions to a whole mm
  */
@@ -298,7 +307,7 @@ static int mnk_list_start(struct mmu_notifier *notifier,
 	int ret = 0;
 
 	spin_lock(&list->lock);
-	list->last_start = *range;
+	mnk_note_range(&list->last_start, range);
 	spin_unlock(&list->lock);
 
 	if (!blockable && READ_ONCE(list->refuse)) {
@@ -320,7 +329,7 @@ static void mnk_list_end(struct mmu_notifier *notifier,
 	struct mnk_list *list = mnk_enter(notifier);
 
 	spin_lock(&list->lock);
-	list->last_end = *range;
+	mnk_note_range(&list->last_end, range);
 	spin_unlock(&list->lock);
 	atomic_inc(&list->ends);
 	if (list->notifier.ops->invalidate_range_start &&
@@ -594,7 +603,7 @@ static bool mnk_interval_record(struct mnk_interval *interval,
 
 	spin_lock(&interval->lock);
 	interval->began = mnk_clock();
-	interval->last = *range;
+	mnk_note_range(&interval->last, range);
 	if (cur_seq & 1)
 		interval->odd_seqs++;
 	if (!interval->seq || (long)(cur_seq - interval->seq) > 0)

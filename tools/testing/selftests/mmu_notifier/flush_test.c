@@ -174,7 +174,7 @@ TEST_F_TIMEOUT(flush, parallel_ranges, 60)
 	qsort(us, TIMES, sizeof(*us), by_size);
 	TH_LOG("%d ranges at once: %llu us", WINDOW_PAGES, us[TIMES / 2]);
 	EXPECT_EQ(flushes(&self->devs[0]) - before, TIMES * WINDOW_PAGES);
-	EXPECT_LE(us[TIMES / 2], FLUSH_US + 2 * NOISE_US);
+	EXPECT_LE(us[TIMES / 2], WINDOW_PAGES * FLUSH_US / 2);
 }
 
 TEST_F(flush, nonsense_is_refused)

@@ -102,10 +102,13 @@ static void scn_thp_mprotect(struct run *r)
 static void scn_thp_split(struct run *r)
 {
 	struct area *a = area_huge(r, 1);
+	unsigned int tries;
 
 	prime(r, a);
 	op_begin(r);
-	lacks(r, huge_split(a->base, huge_size));
+	/* Whoever looks at the page at that moment is in the way. */
+	for (tries = 0; tries < 20 && pages_flagged(a->base, HUGE_NR, KPF_THP_BIT); tries++)
+		lacks(r, huge_split(a->base, huge_size));
 	really(r, !pages_flagged(a->base, HUGE_NR, KPF_THP_BIT));
 	op_end(r, EV_CLEAR, 1, HUGE_NR);
 	really(r, pages_present(a->base, HUGE_NR) == HUGE_NR);
