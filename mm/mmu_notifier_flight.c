@@ -148,8 +148,9 @@ void mmu_flight_claim(struct mmu_interval_state *state,
 
 claim:
 	/*
-	 * Releases: who reads these addresses reads the even generation as
-	 * well, or this one, even if another CPU has stored the former.
+	 * Releases: who reads these addresses sees what the range before has
+	 * done, even if it ended on another CPU; and who reads this generation
+	 * reads these addresses.
 	 */
 	smp_store_release(&slot->start, range->start);
 	smp_store_release(&slot->last, range->end - 1);		/* see above */
@@ -188,8 +189,12 @@ static bool mn_mark_slot(struct mn_slot *slot, unsigned long start,
 		if (*generation && *generation != (now & ~MN_WAITED_FOR))
 			return false;
 		*generation = now & ~MN_WAITED_FOR;
-		if (READ_ONCE(slot->start) > last ||
-		    READ_ONCE(slot->last) < start)
+		/*
+		 * Acquire: if they are a later range's, this one has ended, and
+		 * who claimed the slot then has seen that.
+		 */
+		if (smp_load_acquire(&slot->start) > last ||
+		    smp_load_acquire(&slot->last) < start)
 			return false;
 		/* Fails if these are not its addresses any more. */
 	} while (cmpxchg(&slot->generation, now, now | MN_WAITED_FOR) != now); /* (D) */

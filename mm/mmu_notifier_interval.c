@@ -87,10 +87,13 @@ void mmu_interval_destroy(struct mmu_interval_state *state)
  * Ranges
  */
 
-/* Debug builds: a driver that has readers has to store the sequence. */
+/*
+ * Debug builds: a driver that has readers has to store the sequence. Ranges in
+ * parallel store theirs in any order, but none stores what was there @before.
+ */
 static void mn_check_seq(const struct mmu_interval_notifier *subscription,
 			 const struct mmu_notifier_range *range,
-			 unsigned long seq)
+			 unsigned long before)
 {
 	if (!IS_ENABLED(CONFIG_DEBUG_VM) || !READ_ONCE(subscription->read))
 		return;
@@ -99,8 +102,7 @@ static void mn_check_seq(const struct mmu_interval_notifier *subscription,
 	    range->event == MMU_NOTIFY_EXCLUSIVE ||
 	    range->event == MMU_NOTIFY_RELEASE)
 		return;
-	/* A range in parallel may have stored a later one. */
-	WARN_ONCE((long)(READ_ONCE(subscription->invalidate_seq) - seq) < 0,
+	WARN_ONCE(READ_ONCE(subscription->invalidate_seq) == before,
 		  "%ps did not call mmu_interval_set_seq()\n",
 		  subscription->ops);
 }
@@ -127,6 +129,8 @@ mn_invalidate_one(struct mmu_interval_notifier *subscription,
 		  struct llist_node **unfinished)
 {
 	const struct mmu_interval_notifier_ops *ops = subscription->ops;
+	unsigned long before = IS_ENABLED(CONFIG_DEBUG_VM) ?
+		READ_ONCE(subscription->invalidate_seq) : 0;
 	bool done;
 
 	mmu_notifier_call_begin(range);
@@ -146,7 +150,7 @@ mn_invalidate_one(struct mmu_interval_notifier *subscription,
 
 	if (unlikely(!done))
 		return mn_refused(subscription, range);
-	mn_check_seq(subscription, range, seq);
+	mn_check_seq(subscription, range, before);
 	return true;
 }
 
@@ -351,7 +355,8 @@ static int mn_insert(struct mmu_interval_notifier *subscription,
 	subscription->interval_tree.last = last;
 	subscription->pins = 0;
 	subscription->read = false;
-	/* The last one drawn: odd, and no later range stores it. */
+	/* One that no range stores, though it looks like one. */
+	state->seq += 2;
 	subscription->invalidate_seq = state->seq;
 	subscription->state = MN_INTERVAL_INSERTED;
 	mmu_index_insert(&state->index, subscription);
