@@ -6,7 +6,7 @@ ARCH	?= x86_64
 V	?= 0
 JOBS	?= $(shell nproc)
 BUILD	?= $(CURDIR)/build
-export ARCH CROSS_COMPILE KSRC V JOBS BUILD QUICK
+export ARCH CROSS_COMPILE KSRC V JOBS BUILD QUICK MINUTES FUZZ_SECONDS
 
 # One clear line for a wrong variable, before anything is started.
 ifneq ($(ARCH),x86_64)
@@ -30,7 +30,9 @@ help:
 	@sed -n 's/^#: //p' $(MAKEFILE_LIST)
 
 #: make run           boot, start the demo, print its table; 0 only if every row holds
-#: make test          lint, clients, KUnit, kselftests; KTAP in build/results
+#: make test          lint, clients, native tests, KUnit, kselftests; KTAP in build/results
+#: make test-host     the core in user space: unit tests, all schedules, fuzzer; no kernel build
+#: make fuzz          the fuzzer alone, until interrupted or for MINUTES=n
 #: make shell         a shell in the guest, with /dev/mmu_mirror
 #: make guest CMD=..  one command in the guest; what it prints, its exit status
 #: make kernel        build only
@@ -50,10 +52,14 @@ help:
 #: JOBS=N        parallel jobs (all processors)
 #: V=1           show the commands
 
-run test shell lint clients series series-check test-busted test-debug test-kcsan bench guest kernel: deps
+run shell lint clients series series-check test-busted test-debug test-kcsan bench guest kernel: deps
+test test-host fuzz: deps-host
 
 deps:
 	@scripts/deps.sh
+
+deps-host:
+	@scripts/deps.sh host
 
 kernel:
 	@scripts/build.sh
@@ -73,7 +79,7 @@ shell: initramfs
 guest: initramfs
 	@$(if $(CMD),scripts/guest.sh '$(subst ','\'',$(CMD))',echo "make guest needs CMD='...'" >&2; exit 1)
 
-bench lint clients series series-check:
+bench fuzz lint clients series series-check test-host:
 	@scripts/$@.sh
 
 test-busted:
@@ -85,5 +91,5 @@ test-debug test-kcsan:
 clean:
 	@[ ! -e $(BUILD)/.lock ] || rm -rf $(BUILD)
 
-.PHONY: help deps kernel initramfs run test shell guest lint clients series series-check test-busted test-debug test-kcsan bench clean
+.PHONY: help deps deps-host test-host fuzz kernel initramfs run test shell guest lint clients series series-check test-busted test-debug test-kcsan bench clean
 .NOTPARALLEL:

@@ -1,14 +1,17 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# deps.sh: install the Debian packages that are missing, as root or through
-# sudo; where neither is possible, print the one line to run.
+# deps.sh [host]: install the Debian packages that are missing, as root or through
+# sudo; where neither is possible, print the one line to run. With host, also
+# those for tests of the core in user space.
 
 . "$(dirname "$0")/common.sh"
 
 packages="gcc libc6-dev bc bison flex libelf-dev libssl-dev cpio xz-utils rsync kmod
 	patch ccache sparse python3 busybox-static qemu-system-x86"
+packages+=" ${MORE_PACKAGES:-}"		# what one target needs, and others do not
 [ -n "$KSRC" ] || packages+=" linux-source-6.12"
+[ "${1:-}" != host ] || packages+=" clang-14 libclang-rt-14-dev libxxhash-dev binutils"
 
 command -v dpkg-query >/dev/null ||
 	die "not a Debian system; have these installed, then call scripts/build.sh: ${packages//[[:space:]]/ }"
