@@ -236,8 +236,9 @@ mn_start_intervals(struct mmu_notifier_subscriptions *subscriptions,
 	range->tracked = MN_TRACK_INTERVALS;
 	mmu_interval_prepare(&subscriptions->intervals, range);
 	/*
-	 * (B), and (C) of mm/mmu_notifier_flight.c: SRCU has a full barrier, and
-	 * what does not get a slot will get the lock.
+	 * (B), and (C) of mm/mmu_notifier_flight.c: what does not get a slot will
+	 * get the lock, and __srcu_read_lock() has a full barrier, which is "B" in
+	 * kernel/rcu/srcutree.c. This relies on it.
 	 */
 	if (list) {
 		mn_enter_list(subscriptions, range);
@@ -391,9 +392,10 @@ void __mmu_notifier_arch_invalidate_secondary_tlbs(struct mm_struct *mm,
 /*
  * Freeing what was put
  *
- * Every last mmu_notifier_put() draws a ticket, in any mm. Its subscription is
- * ripe once no callback can be running; then the work frees it and hands the
- * ticket in. mmu_notifier_synchronize() waits for the tickets drawn before.
+ * Every last mmu_notifier_put() draws a ticket, in any mm, and so does every
+ * removal of an interval that does not wait. What was put is ripe once no
+ * callback can be running; then the work frees it and hands the ticket in.
+ * mmu_notifier_synchronize() waits for the tickets drawn before.
  */
 static DEFINE_SPINLOCK(mn_puts_lock);
 static LIST_HEAD(mn_puts);			/* outstanding, oldest first */
@@ -482,13 +484,15 @@ static void mn_free_later(struct mmu_notifier_subscriptions *subscriptions,
 }
 
 /**
- * mmu_notifier_synchronize() - wait until what was put is freed
+ * mmu_notifier_synchronize() - wait until what was put or removed is freed
  *
- * Waits for each mmu_notifier_put() that returned before the call, of any
- * driver and in any mm, until its free_notifier has returned. A module that
- * uses mmu_notifier_put() calls this in its exit function.
+ * Waits for each last mmu_notifier_put() and each removal without waiting, such
+ * as mmu_interval_notifier_remove_async(), that returned before the call, of any
+ * driver and in any mm, until free_notifier or removed has returned. A module
+ * that uses one of these calls this in its exit function.
  *
- * Context: may sleep, as long as a callback of any mm with a put pending does.
+ * Context: may sleep, as long as a callback of any mm with one of them pending
+ * does; not from free_notifier or removed.
  */
 void mmu_notifier_synchronize(void)
 {
@@ -697,7 +701,8 @@ EXPORT_SYMBOL_GPL(mmu_notifier_unregister);
  * May be called from ->release, and for a subscription that was made with
  * mmu_notifier_register() if its ops have free_notifier.
  *
- * Context: process context or softirqs off; does not sleep.
+ * Context: process context; does not sleep. Spinlocks may be held, but no raw
+ * ones and none that an interrupt or softirq takes.
  */
 void mmu_notifier_put(struct mmu_notifier *subscription)
 {

@@ -22,6 +22,8 @@
  *       subscriptions->lock
  *         the lock of the list of puts (mm/mmu_notifier.c)
  *       subscriptions->intervals.lock
+ *         the lock of intervals.wq
+ *       the lock of the list of removals (mm/mmu_notifier_interval.c)
  *
  * No callback runs under a lock of ours.
  */
@@ -78,7 +80,7 @@ struct mmu_index {
  *	Never held across a callback.
  * @active: the other ranges in flight, oldest first; on their callers' stacks.
  * @ticket: the last ticket given to a range in @active. Older means smaller.
- * @seq: the last sequence given to a collision; always odd.
+ * @seq: the last sequence given to a collision or an insertion; always odd.
  * @wq: where readers and removers wait for older ranges to end.
  *
  * What every range reads is kept apart from what is written when ranges overlap
@@ -109,8 +111,8 @@ enum mmu_interval_notifier_state {
 /**
  * struct mmu_notifier_subscriptions - all subscriptions of an mm
  * @listening: MN_* bits, read without a lock by every hook. A bit of a
- *	callback goes when its last subscription does, a track stays on for
- *	the life of the mm. Written under @lock, with release.
+ *	callback goes when its last subscription does, a track stays on until
+ *	exit. Written under @lock, with release.
  * @epoch: the birth of the youngest subscription. Written under @lock.
  * @list: subscriptions to the whole mm that listen to something, youngest
  *	first. Changed under @lock, walked inside @srcu.
@@ -120,7 +122,7 @@ enum mmu_interval_notifier_state {
  * @lock: guards what is said above and mmu_notifier.{users,state}.
  * @settled: MN_TRACK_* and MN_SECONDARY_TLBS bits that every hook call now
  *	running has seen in @listening. Set under mmap_lock and @lock, with
- *	release.
+ *	release; the latter bit cleared under @lock.
  * @has_domain: @srcu is initialised. It costs memory on each possible CPU
  *	(98 KB with 256 of them) that no memcg is charged for, so only a
  *	callback that runs inside it brings it. Set once, under mmap_lock.

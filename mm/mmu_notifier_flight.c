@@ -16,14 +16,16 @@
  * no slot free. It is kept under the lock, and gives each range a *ticket*, a
  * number that tells which of two is older.
  *
- * A range first claims a slot, then looks the index of subscriptions up; it
- * moves to the active list if it has to. On the other side, a subscription is
- * in the index before its first reader looks at the slots:
+ * A range looks the index of subscriptions up, claims a slot if it has found
+ * nothing, and looks whether the index has changed; it moves to the active list
+ * if it has to. On the other side, a subscription is in the index before its
+ * first reader looks at the slots:
  *
  *	range					insert, then read_begin
+ *	look at the index: nothing
  *	slot = start..last			index += subscription
  *	full barrier			(C)	full barrier		(C)
- *	is there anything in the index?		look at all slots
+ *	has the index changed?			look at all slots
  *
  * (C): a range that the reader does not see in a slot has seen the subscription,
  * and is or will be in the active list. So one look at the slots is enough for
@@ -182,7 +184,7 @@ static bool mn_mark_slot(struct mn_slot *slot, unsigned long start,
 	unsigned long now;
 
 	do {
-		/* Acquire: what a range did that has ended; else its addresses. */
+		/* Acquire: what a range did that has ended. */
 		now = smp_load_acquire(&slot->generation);
 		if (!(now & MN_IN_USE))
 			return false;
@@ -194,7 +196,7 @@ static bool mn_mark_slot(struct mn_slot *slot, unsigned long start,
 		 * who claimed the slot then has seen that.
 		 */
 		if (smp_load_acquire(&slot->start) > last ||
-		    smp_load_acquire(&slot->last) < start)
+		    smp_load_acquire(&slot->last) < start) /* see above */
 			return false;
 		/* Fails if these are not its addresses any more. */
 	} while (cmpxchg(&slot->generation, now, now | MN_WAITED_FOR) != now); /* (D) */
@@ -335,6 +337,7 @@ void mmu_flight_drain(struct mmu_interval_state *state)
 {
 	unsigned long ticket;
 
+	mmu_notifier_prime_lockdep();
 	/* From a slot a range can only get into the list. */
 	mmu_flight_wait_slots(state, 0, ULONG_MAX);
 	/* Who gets a later ticket has taken the lock after us, and sees. */

@@ -41,7 +41,7 @@ struct mn_node {
 	unsigned char position;		/* in the parent */
 	bool leaf;
 	union {
-		struct mn_node *parent;	/* or the next in reserve */
+		struct mn_node *parent;	/* or the next in reserve or unused */
 		struct rcu_head rcu;
 	};
 	unsigned long first[MN_FANOUT];		/* ULONG_MAX behind the last */
@@ -75,6 +75,13 @@ static __always_inline unsigned int mn_count(const unsigned long *keys,
 	return nr + (READ_ONCE(keys[0]) <= key) + (READ_ONCE(keys[1]) <= key) +
 	       (READ_ONCE(keys[2]) <= key) + (READ_ONCE(keys[3]) <= key) +
 	       (READ_ONCE(keys[4]) <= key);
+}
+
+/* The same of what is used: the keys behind are ULONG_MAX, and so may @key be. */
+static unsigned int mn_count_used(const struct mn_node *node,
+				  unsigned long key)
+{
+	return min(mn_count(node->first, key), node->nr);
 }
 
 static __always_inline void mn_prefetch(const unsigned long *reach)
@@ -132,7 +139,7 @@ static unsigned int mn_position(const struct mn_node *leaf,
 	unsigned int i;
 
 	/* The last of those with the same first address, or one before. */
-	i = mn_count(leaf->first, subscription->interval_tree.start) - 1;
+	i = mn_count_used(leaf, subscription->interval_tree.start) - 1;
 	while (leaf->sub[i] != subscription)
 		i--;
 	return i;
@@ -358,7 +365,7 @@ void mmu_index_insert(struct mmu_index *index,
 		mn_set_root(index, mn_take_node(index, true), 1);
 	node = index->root;
 	/* Behind those with the same first address. */
-	while (i = mn_count(node->first, first), !node->leaf)
+	while (i = mn_count_used(node, first), !node->leaf)
 		node = node->below[i ? i - 1 : 0];
 
 	while (node->nr == MN_FANOUT) {
@@ -393,24 +400,33 @@ void mmu_index_insert(struct mmu_index *index,
 void mmu_index_erase(struct mmu_index *index,
 		     struct mmu_interval_notifier *subscription)
 {
-	struct mn_node *node = subscription->leaf, *parent;
+	struct mn_node *node = subscription->leaf, *unused = NULL, *next;
 
 	raw_write_seqcount_begin(&index->seq);
 	mn_delete_at(node, mn_position(node, subscription));
 	subscription->leaf = NULL;
-	while (!node->nr && (parent = node->parent)) {
-		mn_delete_at(parent, node->position);
-		kfree_rcu(node, rcu);
-		node = parent;
+	while (!node->nr && node->parent) {
+		next = node->parent;
+		mn_delete_at(next, node->position);
+		node->parent = unused;
+		unused = node;
+		node = next;
 	}
 	if (node->nr)
 		mn_update_above(node);
 	for (node = index->root; node->nr == 1 && !node->leaf; node = index->root) {
 		mn_set_root(index, node->below[0], index->height - 1);
-		kfree_rcu(node, rcu);
+		node->parent = unused;
+		unused = node;
 	}
 	mn_set_bounds(index);
 	raw_write_seqcount_end(&index->seq);
+
+	/* This may take a while, and who looks up waits for none of it. */
+	for (; unused; unused = next) {
+		next = unused->parent;
+		kfree_rcu(unused, rcu);
+	}
 }
 
 /*

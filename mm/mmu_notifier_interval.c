@@ -88,14 +88,16 @@ void mmu_interval_destroy(struct mmu_interval_state *state)
  */
 
 /*
- * Debug builds: a driver that has readers has to store the sequence. Ranges in
- * parallel store theirs in any order, but none stores what was there @before.
+ * A driver whose readers ask mmu_interval_read_retry() has to store the sequence.
+ * Ranges in parallel store theirs in any order, but none stores what was there
+ * @before.
  */
 static void mn_check_seq(const struct mmu_interval_notifier *subscription,
 			 const struct mmu_notifier_range *range,
 			 unsigned long before)
 {
-	if (!IS_ENABLED(CONFIG_DEBUG_VM) || !READ_ONCE(subscription->read))
+	if (!IS_ENABLED(CONFIG_DEBUG_MMU_NOTIFIER) ||
+	    !READ_ONCE(subscription->retries))
 		return;
 	/* What a driver causes itself, and the end, it may disregard. */
 	if (range->event == MMU_NOTIFY_MIGRATE ||
@@ -129,7 +131,7 @@ mn_invalidate_one(struct mmu_interval_notifier *subscription,
 		  struct llist_node **unfinished)
 {
 	const struct mmu_interval_notifier_ops *ops = subscription->ops;
-	unsigned long before = IS_ENABLED(CONFIG_DEBUG_VM) ?
+	unsigned long before = IS_ENABLED(CONFIG_DEBUG_MMU_NOTIFIER) ?
 		READ_ONCE(subscription->invalidate_seq) : 0;
 	bool done;
 
@@ -180,6 +182,8 @@ static unsigned int mn_collect(struct mmu_interval_state *state,
 static void mn_unpin(struct mmu_interval_state *state,
 		     struct mmu_interval_notifier *cursor)
 {
+	lockdep_assert_held(&state->lock);
+
 	if (!--cursor->pins && cursor->state == MN_INTERVAL_REMOVING)
 		mmu_index_erase(&state->index, cursor);
 }
@@ -240,6 +244,11 @@ void mmu_interval_prepare(struct mmu_interval_state *state,
 	const struct mmu_index *index = &state->index;
 	bool overlaps = false;
 
+	/*
+	 * May be odd. If it is the same odd one behind the barrier, the change
+	 * going on has not ended: who is being inserted has no reader yet, and
+	 * all others are within the bounds of before and after.
+	 */
 	range->index_seq = raw_read_seqcount(&index->seq);
 	if (range->start <= READ_ONCE(index->high) &&
 	    range->end > READ_ONCE(index->low)) {
@@ -355,6 +364,7 @@ static int mn_insert(struct mmu_interval_notifier *subscription,
 	subscription->interval_tree.last = last;
 	subscription->pins = 0;
 	subscription->read = false;
+	subscription->retries = false;
 	/* One that no range stores, though it looks like one. */
 	state->seq += 2;
 	subscription->invalidate_seq = state->seq;
@@ -364,7 +374,9 @@ static int mn_insert(struct mmu_interval_notifier *subscription,
 	return 0;
 }
 
-static int mn_check_insert(struct mmu_interval_notifier *subscription,
+/* A driver may have it on its stack, never written to. */
+static int __no_kmsan_checks
+mn_check_insert(struct mmu_interval_notifier *subscription,
 			   struct mm_struct *mm, unsigned long start,
 			   unsigned long length, unsigned long *last)
 {
@@ -470,7 +482,8 @@ EXPORT_SYMBOL_GPL(mmu_interval_notifier_insert_locked);
  * From here on no range finds the subscription any more. False, with a warning,
  * if it is not inserted.
  */
-static bool mn_begin_removal(struct mmu_interval_notifier *subscription)
+static bool __no_kmsan_checks
+mn_begin_removal(struct mmu_interval_notifier *subscription)
 {
 	struct mmu_interval_state *state;
 	bool ret = false;
@@ -533,6 +546,7 @@ static void mn_end_removal(struct mmu_interval_notifier *subscription)
 void mmu_interval_notifier_remove(struct mmu_interval_notifier *interval_sub)
 {
 	might_sleep();
+	mmu_notifier_prime_lockdep();
 
 	if (mn_begin_removal(interval_sub))
 		mn_end_removal(interval_sub);
@@ -606,20 +620,23 @@ void mmu_interval_removable(struct list_head *subscriptions)
  * As mmu_interval_notifier_remove(), except for who waits. A module that uses
  * this calls mmu_notifier_synchronize() in its exit function.
  *
- * Context: any process context, under spinlocks too and from callbacks of the
- * same mm; not from interrupts. @removed is called from a work item, holding
- * nothing.
+ * Context: process context, callbacks of the same mm included; spinlocks may be
+ * held, but no raw ones and none that an interrupt or softirq takes. @removed is
+ * called from a work item, holding nothing, perhaps before this returns; it does
+ * not call mmu_notifier_synchronize().
  */
 void mmu_interval_notifier_remove_async(struct mmu_interval_notifier *interval_sub,
 					void (*removed)(struct mmu_interval_notifier *interval_sub))
 {
-	mmu_interval_notifier_remove_batch(&interval_sub, 1, removed);
+	if (!WARN_ON_ONCE(!removed))
+		mmu_interval_notifier_remove_batch(&interval_sub, 1, removed);
 }
 EXPORT_SYMBOL_GPL(mmu_interval_notifier_remove_async);
 
 /**
  * mmu_interval_notifier_remove_batch() - end many subscriptions, waiting once
- * @subs: inserted subscriptions, of any mm.
+ * @subs: inserted subscriptions, of any mm. For one that is not inserted there
+ *	is a warning, and NULL is stored in its place.
  * @nr: number of subscriptions.
  * @removed: as for mmu_interval_notifier_remove_async(), called for each; or
  *	NULL: return when all are removed.
@@ -637,7 +654,10 @@ void mmu_interval_notifier_remove_batch(struct mmu_interval_notifier **subs,
 	LIST_HEAD(removable);
 	unsigned int i;
 
-	might_sleep_if(!removed);
+	if (!removed) {
+		might_sleep();
+		mmu_notifier_prime_lockdep();
+	}
 
 	for (i = 0; i < nr; i++) {
 		if (!mn_begin_removal(subs[i])) {

@@ -286,6 +286,7 @@ struct mmu_interval_notifier {
 	unsigned int state;
 	unsigned int pins;
 	bool read;
+	bool retries;
 	struct mn_node *leaf;
 	void (*removed)(struct mmu_interval_notifier *interval_sub);
 	struct list_head removable;
@@ -382,6 +383,8 @@ static inline bool
 mmu_interval_read_retry(struct mmu_interval_notifier *interval_sub,
 			unsigned long seq)
 {
+	if (IS_ENABLED(CONFIG_DEBUG_MMU_NOTIFIER))
+		WRITE_ONCE(interval_sub->retries, true);
 	return READ_ONCE(interval_sub->invalidate_seq) != seq;
 }
 

@@ -99,7 +99,7 @@ struct mmu_notifier_range {
  * @flags: MMU_NOTIFIER_RANGE_*; the start functions set BLOCKABLE themselves.
  * @mm: the address space.
  * @start: first address, in bytes.
- * @end: first address behind the range, in bytes.
+ * @end: first address behind the range, in bytes; not 0.
  */
 static inline void mmu_notifier_range_init(struct mmu_notifier_range *range,
 					   enum mmu_notifier_event event,

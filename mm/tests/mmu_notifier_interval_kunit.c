@@ -70,6 +70,8 @@ static const struct overlap_case overlap_cases[] = {
 	  1 },
 	{ "before the last page of all", -PAGE_SIZE, PAGE_SIZE, -2 * PAGE_SIZE,
 	  -PAGE_SIZE, 0 },
+	/* ``end`` being exclusive, no range gets there. */
+	{ "the last byte of all", ULONG_MAX, 1, -PAGE_SIZE, ULONG_MAX, 0 },
 	{ "everything", 0, ULONG_MAX, PAGE(2), PAGE(3), 1 },
 	{ "a range of everything", PAGE(2), PAGE_SIZE, 0, ULONG_MAX, 1 },
 };

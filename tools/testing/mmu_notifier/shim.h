@@ -15,10 +15,6 @@
 
 #define CONFIG_MMU_NOTIFIER 1
 #define CONFIG_64BIT 1
-#ifndef CONFIG_DEBUG_VM
-#define CONFIG_DEBUG_VM 0
-#endif
-#define IS_ENABLED(option) option
 #define __MM_VMA_H	/* a header of mm/'s own, for two names given below */
 
 #define _GNU_SOURCE
@@ -35,6 +31,7 @@
 #include <linux/build_bug.h>
 #include <linux/compiler.h>
 #include <linux/err.h>
+#include <linux/kconfig.h>
 #include <linux/kernel.h>
 #include <linux/list.h>
 #include <linux/overflow.h>
@@ -50,6 +47,7 @@
 #undef __acquires
 #define __acquires(x)
 #define __percpu
+#define __no_kmsan_checks
 #define ____cacheline_aligned_in_smp __attribute__((__aligned__(64)))
 #define data_race(x)		(x)
 #define EXPORT_SYMBOL_GPL(x)

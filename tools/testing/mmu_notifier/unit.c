@@ -183,12 +183,15 @@ TEST_F(core, removed_twice_while_it_waits)
 TEST_F(core, sequence_not_set)
 {
 	struct sub s = { .forgets_seq = true };
+	unsigned long seq;
 
 	ASSERT_EQ(insert(&s, &self->mm, 1, 1), 0);
-	/* Without a reader it does not matter. */
+	/* As long as no reader asks for it, it does not matter. */
+	invalidate(&self->mm, 1, 1);
+	seq = mmu_interval_read_begin(&s.notifier);
 	invalidate(&self->mm, 1, 1);
 	EXPECT_EQ(warnings, 0);
-	mmu_interval_read_begin(&s.notifier);
+	mmu_interval_read_retry(&s.notifier, seq);
 	invalidate(&self->mm, 1, 1);
 	EXPECT_EQ(warnings, 1);
 	s.forgets_seq = false;
@@ -367,6 +370,28 @@ TEST_F(core, index_from_one_end)
 	}
 	for (i = 0; i < MANY; i++)
 		ASSERT_EQ(subs[i].calls, 4);
+}
+
+/* The very last address, where a first address looks like no entry. */
+TEST_F(core, index_at_the_end)
+{
+	static struct sub subs[200];
+	struct mmu_notifier_range range;
+	unsigned int i;
+
+	memset(subs, 0, sizeof(subs));
+	for (i = 0; i < ARRAY_SIZE(subs); i++)
+		ASSERT_EQ(mmu_interval_notifier_insert(&subs[i].notifier, &self->mm,
+						       i % 2 ? ULONG_MAX : ULONG_MAX - i, 1,
+						       &sub_ops), 0);
+	mmu_notifier_range_init(&range, MMU_NOTIFY_CLEAR, 0, &self->mm, ULONG_MAX - 300, ULONG_MAX);
+	mmu_notifier_invalidate_range_start(&range);
+	mmu_notifier_invalidate_range_end(&range);
+	/* ``end`` is exclusive: it cannot reach the last byte. */
+	for (i = 0; i < ARRAY_SIZE(subs); i++) {
+		ASSERT_EQ(subs[i].calls, i && !(i % 2));
+		mmu_interval_notifier_remove(&subs[i].notifier);
+	}
 }
 
 TEST_F(core, batches)
