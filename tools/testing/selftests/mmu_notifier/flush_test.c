@@ -7,7 +7,8 @@
  * the page takes about 10 ms, however many devices there are. As a control the
  * same devices sleep for 10 ms in invalidate_start, one after the other.
  *
- * Medians, compared with one device. An emulated CPU may be a jiffy late.
+ * Medians are shown. The best of all times is judged: whatever else the machine
+ * does adds to a time, and nothing makes flushes shorter than they are.
  */
 #include "../kselftest_harness.h"
 
@@ -78,15 +79,14 @@ static int by_size(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static __u64 median_drop(struct mirror *devs, int nr, char *page)
+/* Sorted: the best first, the median in the middle. */
+static void time_drops(struct mirror *devs, int nr, char *page, __u64 us[TIMES])
 {
-	__u64 us[TIMES];
 	int i;
 
 	for (i = 0; i < TIMES; i++)
 		us[i] = time_drop(devs, nr, page);
 	qsort(us, TIMES, sizeof(*us), by_size);
-	return us[TIMES / 2];
 }
 
 static struct mmu_mirror_counters counters_of(struct mirror *dev)
@@ -105,7 +105,7 @@ static __u64 flushes(struct mirror *dev)
 TEST_F_TIMEOUT(flush, together, 60)
 {
 	static const int counts[] = { 1, 2, 4, 8 };
-	__u64 together, in_turn, one = 0;
+	__u64 together[TIMES], in_turn[TIMES];
 	unsigned int i;
 	int d;
 
@@ -117,19 +117,18 @@ TEST_F_TIMEOUT(flush, together, 60)
 		for (d = 0; d < nr; d++)
 			mirror_flush(&self->devs[d], FLUSH_US);
 		before = flushes(&self->devs[nr - 1]);
-		together = median_drop(self->devs, nr, self->window);
+		time_drops(self->devs, nr, self->window, together);
 		EXPECT_EQ(flushes(&self->devs[nr - 1]) - before, TIMES);
 
 		for (d = 0; d < nr; d++)
 			mirror_delay(&self->devs[d], FLUSH_US, 0);
-		in_turn = median_drop(self->devs, nr, self->window);
+		time_drops(self->devs, nr, self->window, in_turn);
 
 		TH_LOG("%d devices: %llu us with flushes together, %llu us one after the other", nr,
-		       together, in_turn);
-		one = one ?: together;
-		EXPECT_GE(together, FLUSH_US);
-		EXPECT_LE(together, one + NOISE_US);
-		EXPECT_GE(in_turn, (__u64)nr * FLUSH_US);
+		       together[TIMES / 2], in_turn[TIMES / 2]);
+		EXPECT_GE(together[0], FLUSH_US);
+		EXPECT_LE(together[0], FLUSH_US + NOISE_US);
+		EXPECT_GE(in_turn[0], (__u64)nr * FLUSH_US);
 	}
 }
 
@@ -174,7 +173,7 @@ TEST_F_TIMEOUT(flush, parallel_ranges, 60)
 	qsort(us, TIMES, sizeof(*us), by_size);
 	TH_LOG("%d ranges at once: %llu us", WINDOW_PAGES, us[TIMES / 2]);
 	EXPECT_EQ(flushes(&self->devs[0]) - before, TIMES * WINDOW_PAGES);
-	EXPECT_LE(us[TIMES / 2], WINDOW_PAGES * FLUSH_US / 2);
+	EXPECT_LE(us[0], WINDOW_PAGES * FLUSH_US / 2);
 }
 
 TEST_F(flush, nonsense_is_refused)
