@@ -377,8 +377,8 @@ static int mn_insert(struct mmu_interval_notifier *subscription,
 /* A driver may have it on its stack, never written to. */
 static int __no_kmsan_checks
 mn_check_insert(struct mmu_interval_notifier *subscription,
-			   struct mm_struct *mm, unsigned long start,
-			   unsigned long length, unsigned long *last)
+		struct mm_struct *mm, unsigned long start,
+		unsigned long length, unsigned long *last)
 {
 	if (!length || check_add_overflow(start, length - 1, last))
 		return -EOVERFLOW;
