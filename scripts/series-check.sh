@@ -51,7 +51,7 @@ build_step()
 
 same_tree()
 {
-	diff -r -x .git -x 'local_config.*' "$LINUX" "$BUILD/linux"
+	diff -r -x .git -x 'local_config.*' -x '.checkpatch-camelcase.*' "$LINUX" "$BUILD/linux"
 }
 
 check_message()
