@@ -7,12 +7,13 @@
 # TIMEOUT seconds, or if the kernel complained on the console.
 #
 # BUGS narrows down which of the kernel's bug reports count. APPEND adds words to
-# the kernel command line, SMP and MEM size the guest, INTERACTIVE=1 connects the
-# job to the terminal.
+# the kernel command line, SMP and MEM size the guest, INITRAMFS is another image
+# than that of initramfs.sh, INTERACTIVE=1 connects the job to the terminal.
 
 . "$(dirname "$0")/common.sh"
 
 name=$1 job=$2 output=$3
+: "${INITRAMFS:=$GUEST/initramfs.cpio}"
 : "${TIMEOUT:=300}" "${SMP:=2}" "${MEM:=2560M}" "${APPEND:=}" "${INTERACTIVE:=0}"
 console=$LOGS/console-$name.log
 
@@ -25,7 +26,7 @@ append+=" rcupdate.rcu_cpu_stall_timeout=100 panic=-1 $APPEND"
 
 qemu=(qemu-system-x86_64 -machine pc -accel tcg,thread=multi -cpu max -smp "$SMP" -m "$MEM"
 	-nodefaults -display none -no-reboot
-	-kernel "$KBUILD/image" -initrd "$GUEST/initramfs.cpio" -append "$append"
+	-kernel "$KBUILD/image" -initrd "$INITRAMFS" -append "$append"
 	-fw_cfg "name=opt/mnt/job,file=$job"
 	-serial "file:$console"
 	-serial chardev:job)

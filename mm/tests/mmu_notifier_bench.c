@@ -1,35 +1,38 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * MMU notifiers: what the hooks and registration cost, in guest instructions.
+ * MMU notifiers: what they cost. The way in, and what the suites share.
  *
- * Runs at boot with mmu_notifier_bench.run=1 on the command line, and prints
- * one line for each case: "mmu_notifier_bench: CASE COUNT". Under QEMU's
- * "-icount shift=0" the time-stamp counter counts instructions, so COUNT is
- * exact and the same on every boot; elsewhere it is some number of cycles.
+ * Write the name of a suite to "run" in /sys/kernel/debug/mmu_notifier_bench,
+ * and its figures appear on the console. The write returns when it is done:
  *
- * Uses nothing but the API that stock 6.12 has too, so that scripts/bench.sh
- * can build the same file into both kernels.
+ *  pair	an invalidation, and a TLB flush, among subscriptions
+ *  change	insertion and removal
+ *  drain	the longest range end while intervals are inserted
+ *  drain-us	the same, in microseconds
+ *  register	registration, by number of VMAs
+ *  memory	bytes that subscriptions take
+ *  wait	who waits for invalidations that are none of his business
+ *
+ * The first three and "register" read the time-stamp counter. Under QEMU's
+ * "-icount shift=0" it counts instructions, so the figures are exact; elsewhere
+ * they are some number of cycles. "subscribe" in the same directory is for
+ * programs that measure their own system calls, see mmu_notifier_bench_self.c.
  */
+#define pr_fmt(fmt) "mmu_notifier_bench: " fmt
 
 #include <linux/completion.h>
+#include <linux/debugfs.h>
+#include <linux/fs.h>
 #include <linux/init.h>
 #include <linux/kthread.h>
 #include <linux/mm.h>
-#include <linux/mman.h>
-#include <linux/mmu_context.h>
-#include <linux/mmu_notifier.h>
-#include <linux/moduleparam.h>
-#include <linux/rcupdate.h>
-#include <linux/sched/mm.h>
-#include <linux/sched/signal.h>
+#include <linux/mutex.h>
+#include <linux/prandom.h>
 #include <linux/slab.h>
-#include <linux/timex.h>
+#include <linux/string.h>
 #include <linux/uaccess.h>
 
-#define PAIRS		1000
-#define MAX_LIST	64
-
-static const unsigned long bench_vmas[] = { 10, 1000, 10000, 60000 };
+#include "mmu_notifier_bench.h"
 
 static int bench_start(struct mmu_notifier *subscription,
 		       const struct mmu_notifier_range *range)
@@ -47,13 +50,13 @@ static void bench_release(struct mmu_notifier *subscription,
 {
 }
 
-static const struct mmu_notifier_ops bench_ops = {
+const struct mmu_notifier_ops mmu_bench_list_ops = {
 	.invalidate_range_start = bench_start,
 	.invalidate_range_end = bench_end,
 	.release = bench_release,
 };
 
-static const struct mmu_notifier_ops bench_release_only_ops = {
+const struct mmu_notifier_ops mmu_bench_release_ops = {
 	.release = bench_release,
 };
 
@@ -65,219 +68,170 @@ static bool bench_invalidate(struct mmu_interval_notifier *subscription,
 	return true;
 }
 
-static const struct mmu_interval_notifier_ops bench_interval_ops = {
+const struct mmu_interval_notifier_ops mmu_bench_interval_ops = {
 	.invalidate = bench_invalidate,
 };
 
-static struct mmu_notifier bench_list[MAX_LIST];
-static struct mmu_interval_notifier bench_interval;
-
-static void bench_report(const char *what, unsigned long count)
+/**
+ * mmu_bench_report() - print one figure
+ * @what: the case.
+ * @figure: its figure.
+ */
+void mmu_bench_report(const char *what, u64 figure)
 {
-	pr_info("mmu_notifier_bench: %s %lu\n", what, count);
+	pr_info("%s %llu\n", what, figure);
 }
 
-/* One range of one page, PAIRS times; the cost of the loop is taken off. */
-static void bench_pair(const char *what, struct mm_struct *mm)
+/**
+ * mmu_bench_remove() - remove and free subscriptions
+ * @subs: what mmu_bench_insert() returned.
+ * @nr: how many.
+ */
+void mmu_bench_remove(struct mmu_interval_notifier *subs, unsigned int nr)
 {
-	struct mmu_notifier_range range;
-	cycles_t empty, full;
-	int i;
+	unsigned int i;
 
-	empty = get_cycles();
-	for (i = 0; i < PAIRS; i++)
-		barrier();
-	empty = get_cycles() - empty;
-
-	full = get_cycles();
-	for (i = 0; i < PAIRS; i++) {
-		mmu_notifier_range_init(&range, MMU_NOTIFY_CLEAR, 0, mm,
-					PAGE_SIZE, 2 * PAGE_SIZE);
-		mmu_notifier_invalidate_range_start(&range);
-		barrier();
-		mmu_notifier_invalidate_range_end(&range);
-	}
-	full = get_cycles() - full;
-	bench_report(what, (full - empty) / PAIRS);
+	for (i = 0; i < nr; i++)
+		mmu_interval_notifier_remove(&subs[i]);
+	kvfree(subs);
 }
 
-static void bench_tlb(const char *what, struct mm_struct *mm)
+/**
+ * mmu_bench_insert() - subscribe to single pages
+ * @mm: the mm.
+ * @pages: their numbers.
+ * @nr: how many.
+ *
+ * Return: an array of subscriptions, for mmu_bench_remove(), or an ERR_PTR().
+ */
+struct mmu_interval_notifier *
+mmu_bench_insert(struct mm_struct *mm, const unsigned int *pages,
+		 unsigned int nr)
 {
-	cycles_t empty, full;
-	int i;
-
-	empty = get_cycles();
-	for (i = 0; i < PAIRS; i++)
-		barrier();
-	empty = get_cycles() - empty;
-
-	full = get_cycles();
-	for (i = 0; i < PAIRS; i++) {
-		mmu_notifier_arch_invalidate_secondary_tlbs(mm, PAGE_SIZE,
-							    2 * PAGE_SIZE);
-		barrier();
-	}
-	full = get_cycles() - full;
-	bench_report(what, (full - empty) / PAIRS);
-}
-
-static void bench_pairs(void)
-{
-	struct mm_struct *mm = mm_alloc();
-	int i;
-
-	if (!mm)
-		return;
-
-	bench_pair("pair/none", mm);
-	bench_tlb("tlb/none", mm);
-
-	bench_list[0].ops = &bench_release_only_ops;
-	if (mmu_notifier_register(&bench_list[0], mm))
-		goto out;
-	bench_pair("pair/release-only", mm);
-	mmu_notifier_unregister(&bench_list[0], mm);
-
-	for (i = 0; i < MAX_LIST; i++) {
-		bench_list[i].ops = &bench_ops;
-		if (mmu_notifier_register(&bench_list[i], mm))
-			goto out;
-		if (i == 0) {
-			bench_pair("pair/list-1", mm);
-			bench_tlb("tlb/list-1", mm);
-		}
-		if (i == 7)
-			bench_pair("pair/list-8", mm);
-	}
-	bench_pair("pair/list-64", mm);
-	for (i = 1; i < MAX_LIST; i++)
-		mmu_notifier_unregister(&bench_list[i], mm);
-
-	if (mmu_interval_notifier_insert(&bench_interval, mm, 16 * PAGE_SIZE,
-					 PAGE_SIZE, &bench_interval_ops))
-		goto out;
-	bench_pair("pair/list-1-interval-1", mm);
-	mmu_interval_notifier_remove(&bench_interval);
-	mmu_notifier_unregister(&bench_list[0], mm);
-out:
-	mmput(mm);
-
-	mm = mm_alloc();
-	if (!mm)
-		return;
-	if (mmu_interval_notifier_insert(&bench_interval, mm, 16 * PAGE_SIZE,
-					 PAGE_SIZE, &bench_interval_ops))
-		goto out_interval;
-	bench_pair("pair/interval-1-beyond", mm);
-	mmu_interval_notifier_remove(&bench_interval);
-
-	if (mmu_interval_notifier_insert(&bench_interval, mm, 0, 16 * PAGE_SIZE,
-					 &bench_interval_ops))
-		goto out_interval;
-	bench_pair("pair/interval-1-overlap-1", mm);
-	mmu_interval_notifier_remove(&bench_interval);
-out_interval:
-	mmput(mm);
-}
-
-/* An mm with that many VMAs, neighbours differing so that they do not merge. */
-static int bench_map(unsigned long nr)
-{
-	unsigned long addr, i;
+	struct mmu_interval_notifier *subs;
+	unsigned int i;
 	int ret;
 
-	addr = vm_mmap(NULL, 0, nr * PAGE_SIZE, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS, 0);
-	if (IS_ERR_VALUE(addr))
-		return addr;
+	subs = kvcalloc(nr, sizeof(*subs), GFP_KERNEL);
+	if (!subs)
+		return ERR_PTR(-ENOMEM);
 	for (i = 0; i < nr; i++) {
-		if (i & 1) {
-			unsigned long other = vm_mmap(NULL, addr + i * PAGE_SIZE,
-						      PAGE_SIZE, PROT_READ,
-						      MAP_PRIVATE | MAP_FIXED |
-						      MAP_ANONYMOUS, 0);
-
-			if (IS_ERR_VALUE(other))
-				return other;
-			continue;
-		}
-		ret = put_user(1UL, (unsigned long __user *)(addr + i * PAGE_SIZE));
-		if (ret)
-			return ret;
-	}
-	return 0;
-}
-
-static void bench_register_one(unsigned long nr)
-{
-	struct mm_struct *mm = mm_alloc();
-	char name[32];
-	cycles_t before;
-	int ret, i;
-
-	if (!mm)
-		return;
-	mm->task_size = TASK_SIZE;
-	arch_pick_mmap_layout(mm, &current->signal->rlim[RLIMIT_STACK]);
-	kthread_use_mm(mm);
-	ret = bench_map(nr);
-	kthread_unuse_mm(mm);
-	if (ret) {
-		pr_err("mmu_notifier_bench: cannot map %lu VMAs: %d\n", nr, ret);
-		goto out;
-	}
-	memset(bench_list, 0, sizeof(bench_list));
-	for (i = 0; i < 2; i++) {
-		bench_list[i].ops = &bench_ops;
-		/* What mapping has left to RCU would run while we wait. */
-		rcu_barrier();
-		schedule_timeout_uninterruptible(HZ);
-		before = get_cycles();
-		ret = mmu_notifier_register(&bench_list[i], mm);
-		before = get_cycles() - before;
+		ret = mmu_interval_notifier_insert(&subs[i], mm,
+						   pages[i] * PAGE_SIZE,
+						   PAGE_SIZE,
+						   &mmu_bench_interval_ops);
 		if (ret) {
-			pr_err("mmu_notifier_bench: cannot register: %d\n", ret);
-			break;
+			mmu_bench_remove(subs, i);
+			return ERR_PTR(ret);
 		}
-		snprintf(name, sizeof(name), "register/%lu-%s", nr,
-			 i ? "second" : "first");
-		bench_report(name, before);
 	}
-	while (i--)
-		mmu_notifier_unregister(&bench_list[i], mm);
-out:
-	mmput(mm);
+	return subs;
 }
 
+/**
+ * mmu_bench_pages() - pages 16, 18, 20 ..., so that there is a gap behind each
+ * @nr: how many.
+ * @scattered: in no order; the same disorder on every call.
+ *
+ * Return: an array, for kvfree(), or NULL.
+ */
+unsigned int *mmu_bench_pages(unsigned int nr, bool scattered)
+{
+	unsigned int *pages = kvcalloc(nr, sizeof(*pages), GFP_KERNEL);
+	unsigned int i, other;
+	struct rnd_state state;
+
+	if (!pages)
+		return NULL;
+	for (i = 0; i < nr; i++)
+		pages[i] = 16 + 2 * i;
+	prandom_seed_state(&state, nr);
+	for (i = nr; scattered && i > 1; i--) {
+		other = prandom_u32_state(&state) % i;
+		swap(pages[i - 1], pages[other]);
+	}
+	return pages;
+}
+
+struct bench_suite {
+	const char *name;
+	int (*run)(void);
+};
+
+static const struct bench_suite bench_suites[] = {
+	{ "pair", mmu_bench_pair },
+	{ "change", mmu_bench_change },
+	{ "drain", mmu_bench_drain },
+	{ "drain-us", mmu_bench_drain_us },
+	{ "register", mmu_bench_register },
+	{ "memory", mmu_bench_memory },
+	{ "wait", mmu_bench_wait },
+};
+
+/* One suite at a time; guards what follows. */
+static DEFINE_MUTEX(bench_lock);
+static int bench_result;
 static DECLARE_COMPLETION(bench_done);
 
-static int bench_thread(void *unused)
+static int bench_thread(void *suite)
 {
-	int i;
-
-	bench_pairs();
-	for (i = 0; i < ARRAY_SIZE(bench_vmas); i++)
-		bench_register_one(bench_vmas[i]);
-	pr_info("mmu_notifier_bench: done\n");
+	bench_result = ((const struct bench_suite *)suite)->run();
 	complete(&bench_done);
 	return 0;
 }
 
-static bool bench_run;
-module_param_named(run, bench_run, bool, 0444);
-MODULE_PARM_DESC(run, "print instruction counts at boot (default: no)");
-
-static int __init bench_init(void)
+/* In a thread, which may take on an mm, and is no process that has one. */
+static int bench_run(const struct bench_suite *suite)
 {
 	struct task_struct *task;
 
-	if (!bench_run)
-		return 0;
-	/* A thread, since it has to take on one mm after the other. */
-	task = kthread_run(bench_thread, NULL, "mmu_notifier_bench");
-	if (IS_ERR(task))
-		return PTR_ERR(task);
-	wait_for_completion(&bench_done);
+	mutex_lock(&bench_lock);
+	reinit_completion(&bench_done);
+	task = kthread_run(bench_thread, (void *)suite, "mmu_bench");
+	if (IS_ERR(task)) {
+		bench_result = PTR_ERR(task);
+	} else {
+		/* Takes minutes, and is no hang. */
+		wait_for_completion_state(&bench_done, TASK_IDLE);
+	}
+	mutex_unlock(&bench_lock);
+	return bench_result;
+}
+
+static ssize_t bench_run_write(struct file *file, const char __user *buf,
+			       size_t count, loff_t *ppos)
+{
+	char name[16] = "";
+	unsigned int i;
+	int ret;
+
+	if (count >= sizeof(name))
+		return -EINVAL;
+	if (copy_from_user(name, buf, count))
+		return -EFAULT;
+	for (i = 0; i < ARRAY_SIZE(bench_suites); i++) {
+		if (!sysfs_streq(name, bench_suites[i].name))
+			continue;
+		ret = bench_run(&bench_suites[i]);
+		if (ret)
+			pr_err("%s failed: %d\n", bench_suites[i].name, ret);
+		return ret ?: count;
+	}
+	return -EINVAL;
+}
+
+static const struct file_operations bench_run_fops = {
+	.owner = THIS_MODULE,
+	.open = simple_open,
+	.write = bench_run_write,
+};
+
+static int __init bench_init(void)
+{
+	struct dentry *dir = debugfs_create_dir("mmu_notifier_bench", NULL);
+
+	debugfs_create_file("run", 0200, dir, NULL, &bench_run_fops);
+	mmu_bench_self_init(dir);
 	return 0;
 }
 late_initcall(bench_init);
