@@ -18,6 +18,7 @@
  */
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -1022,12 +1023,39 @@ static bool explore(const char *state, size_t size, int last, unsigned int left,
 	return true;
 }
 
+/* A broken core may go wherever a stale pointer leads. */
+static void wild(int signal)
+{
+	sched_fail("memory is used that never was any (signal %d)", signal);
+}
+
+static void catch_wild(void)
+{
+	static const int signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL };
+	struct sigaction action = { .sa_handler = wild, .sa_flags = SA_ONSTACK | SA_NODEFER };
+	stack_t stack = { .ss_size = 64 << 10 };
+	unsigned int i;
+
+	/* Not in the world: the stack of a thread may be what is broken. */
+	stack.ss_sp = malloc(stack.ss_size);
+	if (!stack.ss_sp || sigaltstack(&stack, NULL))
+		abort();
+	for (i = 0; i < sizeof(signals) / sizeof(*signals); i++)
+		if (sigaction(signals[i], &action, NULL))
+			abort();
+}
+
 void sched_explore(const struct sched_program *program, struct sched_result *result)
 {
+	static bool caught;
 	size_t world = _end - __data_start;
 	char *pristine, *state;
 	bool ok;
 	int i;
+
+	if (!caught)
+		catch_wild();
+	caught = true;
 
 	ex = calloc(1, sizeof(*ex));
 	if (!ex)

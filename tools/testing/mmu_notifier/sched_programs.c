@@ -782,6 +782,122 @@ static void insert_first_and_fault(void)
 	insert_and_fault();
 }
 
+/*
+ * The first subscription of all: a range that has found nobody is in flight under
+ * one of the locks that registration has to pass through.
+ */
+static struct address_space mapping;
+static struct anon_vma anon;
+static struct anon_vma_chain anon_chain;
+static struct vm_area_struct vma;
+
+static void init_vma(void)
+{
+	static typeof(*vma.vm_file) file = { &mapping };
+
+	model_init();
+	anon.root = &anon;
+	anon_chain.anon_vma = &anon;
+	vma.vm_file = &file;
+	INIT_LIST_HEAD(&vma.anon_vma_chain);
+	list_add(&anon_chain.same_vma, &vma.anon_vma_chain);
+	mm.vmas = &vma;
+}
+
+static void invalidate_under(shim_mutex_t *lock)
+{
+	shim_mutex_lock(lock);
+	invalidate_0();
+	shim_mutex_unlock(lock);
+}
+
+static void invalidate_under_mapping(void)
+{
+	invalidate_under(&mapping.lock);
+}
+
+static void invalidate_under_anon(void)
+{
+	invalidate_under(&anon.lock);
+}
+
+static void invalidate_under_vma(void)
+{
+	invalidate_under(&vma.lock);
+}
+
+/*
+ * Who waits for a slot does not go on to wait for the next range in it. That it
+ * waits is told by the mark in the slot's first word.
+ */
+static bool is_marked(void *slot)
+{
+	return *(unsigned long *)slot & 2;
+}
+
+static bool in_slot;
+
+static bool is_in_slot(void *unused)
+{
+	return in_slot;
+}
+
+static void hand_over_slot(void)
+{
+	struct mmu_notifier_range older, younger;
+
+	range_init(&older, 8, 1);
+	range_init(&younger, 8, 1);
+	mmu_notifier_invalidate_range_start(&older);
+	sched_drain();
+	in_slot = true;
+	sched_wait(is_marked, older.slot);
+	mmu_notifier_invalidate_range_end(&older);
+	mmu_notifier_invalidate_range_start(&younger);
+	sched_wait(has_returned, NULL);
+	mmu_notifier_invalidate_range_end(&younger);
+}
+
+static void register_return(void)
+{
+	sched_wait(is_in_slot, NULL);
+	vm = vm_register();
+	sched_drain();
+	returned = true;
+}
+
+/* Subscriptions to one byte: the first and the last one of the range */
+static void insert_byte(unsigned long byte)
+{
+	devs[0] = device_new();
+	sched_expect(!mmu_interval_notifier_insert(&devs[0]->sub, &mm, PAGE(0) + byte, 1,
+						   &one_pass));
+}
+
+static void init_first_byte(void)
+{
+	init_far();
+	insert_byte(0);
+}
+
+static void init_last_byte(void)
+{
+	init_far();
+	insert_byte(PAGE_SIZE - 1);
+}
+
+static void insert_first_byte_and_fault(void)
+{
+	insert_byte(0);
+	fault();
+}
+
+static void insert_last_byte_and_fault(void)
+{
+	insert_byte(PAGE_SIZE - 1);
+	fault();
+}
+
 /* The order is from simple to large: the first one that fails says most. */
 const struct sched_program sched_programs[] = {
 	{
@@ -890,6 +1006,30 @@ const struct sched_program sched_programs[] = {
 	}, {
 		"both-halves", "a range with both halves on against an insertion and its reader",
 		init_vm_and_far, { invalidate_0, insert_and_fault }, use_all, 3, 1,
+	}, {
+		"register-first-mapping", "the first registration, a range under i_mmap_rwsem",
+		init_vma, { invalidate_under_mapping, register_and_fault }, done_vm, 4, 1,
+	}, {
+		"register-first-anon", "the first registration, a range under the anon_vma lock",
+		init_vma, { invalidate_under_anon, register_and_fault }, done_vm, 4, 1,
+	}, {
+		"insert-first-vma", "the first insertion of all, a range under the VMA's lock",
+		init_vma, { invalidate_under_vma, insert_and_fault }, use_all, 3, 0,
+	}, {
+		"register-is-bounded", "a registration against a hand-over within a slot",
+		init_far, { hand_over_slot, register_return }, done_vm, 3, 0,
+	}, {
+		"first-byte", "a range against a reader of its first byte",
+		init_first_byte, { invalidate_0, fault }, use_all, 3, 1,
+	}, {
+		"last-byte", "a range against a reader of its last byte",
+		init_last_byte, { invalidate_0, fault }, use_all, 3, 1,
+	}, {
+		"insert-first-byte", "a range against an insertion and reader of its first byte",
+		init_far, { invalidate_0, insert_first_byte_and_fault }, use_all, 3, 0,
+	}, {
+		"insert-last-byte", "a range against an insertion and reader of its last byte",
+		init_far, { invalidate_0, insert_last_byte_and_fault }, use_all, 3, 0,
 	},
 };
 

@@ -175,18 +175,26 @@ struct mm_struct {
 	atomic_t mm_count;
 	struct mmu_notifier_subscriptions *notifier_subscriptions;
 	shim_mutex_t mmap_lock;
+	struct vm_area_struct *vmas;
+};
+
+struct address_space {
+	shim_mutex_t lock;
 };
 
 struct vm_area_struct {
 	struct mm_struct *vm_mm;
 	struct {
-		void *f_mapping;
+		struct address_space *f_mapping;
 	} *vm_file;
 	struct list_head anon_vma_chain;
+	shim_mutex_t lock;
+	struct vm_area_struct *next;
 };
 
 struct anon_vma {
 	struct anon_vma *root;
+	shim_mutex_t lock;
 };
 
 struct anon_vma_chain {
@@ -194,16 +202,20 @@ struct anon_vma_chain {
 	struct list_head same_vma;
 };
 
-struct address_space;
-
-/* An mm without VMAs */
-#define VMA_ITERATOR(vmi, mm, addr)	int vmi __attribute__((__unused__)) = 0
-#define for_each_vma(vmi, vma)		for (vma = NULL; vma; )
-#define vma_start_write(vma)		do { } while (0)
-#define i_mmap_lock_write(m)		do { (void)(m); } while (0)
-#define i_mmap_unlock_write(m)		do { (void)(m); } while (0)
-#define anon_vma_lock_write(a)		do { (void)(a); } while (0)
-#define anon_vma_unlock_write(a)	do { (void)(a); } while (0)
+/*
+ * An mm has the VMAs that a program gives it, most often none. Locks that a range
+ * holds for reading are held alone here; nobody in these tests shares them.
+ */
+#define VMA_ITERATOR(vmi, mm, addr)	struct vm_area_struct *vmi = (mm)->vmas
+#define for_each_vma(vmi, vma)		for (; (vma = vmi); vmi = vmi->next)
+#define i_mmap_lock_write(m)		shim_mutex_lock(&(m)->lock)
+#define i_mmap_unlock_write(m)		shim_mutex_unlock(&(m)->lock)
+#define anon_vma_lock_write(a)		shim_mutex_lock(&(a)->root->lock)
+#define anon_vma_unlock_write(a)	shim_mutex_unlock(&(a)->root->lock)
+/* All that matters: who has the VMA locked is waited for. */
+#define vma_start_write(vma) do {					\
+	shim_mutex_lock(&(vma)->lock);					\
+	shim_mutex_unlock(&(vma)->lock); } while (0)
 #define fatal_signal_pending(task)	false
 #define mm_take_all_locks(mm)		0
 #define mm_drop_all_locks(mm)		do { } while (0)
