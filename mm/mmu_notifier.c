@@ -100,6 +100,8 @@ static unsigned int mn_listens(const struct mmu_notifier_ops *ops)
 		bits |= MN_TEST_YOUNG;
 	if (ops->arch_invalidate_secondary_tlbs)
 		bits |= MN_SECONDARY_TLBS;
+	if (ops->invalidate_range)
+		bits |= MN_INVALIDATE_RANGE;
 	return bits;
 }
 
@@ -359,6 +361,11 @@ mn_call_each(struct mm_struct *mm, unsigned int callback, unsigned long start,
 								    mm, start,
 								    end);
 			break;
+		case MN_INVALIDATE_RANGE:
+			if (ops->invalidate_range)
+				ops->invalidate_range(subscription, mm, start,
+						      end);
+			break;
 		}
 	}
 	srcu_up_read(&subscriptions->srcu, idx);
@@ -387,6 +394,12 @@ void __mmu_notifier_arch_invalidate_secondary_tlbs(struct mm_struct *mm,
 						   unsigned long end)
 {
 	mn_call_each(mm, MN_SECONDARY_TLBS, start, end);
+}
+
+void __mmu_notifier_invalidate_range(struct mm_struct *mm, unsigned long start,
+				     unsigned long end)
+{
+	mn_call_each(mm, MN_INVALIDATE_RANGE, start, end);
 }
 
 /*
@@ -526,9 +539,8 @@ static void mn_unlink(struct mmu_notifier_subscriptions *subscriptions,
 		listening |= mn_listens(subscription->ops);
 	mn_listen(subscriptions, listening);
 	/* Flushes that are running now may not see the next one coming. */
-	if (!(listening & MN_SECONDARY_TLBS))
-		WRITE_ONCE(subscriptions->settled,
-			   subscriptions->settled & ~MN_SECONDARY_TLBS);
+	WRITE_ONCE(subscriptions->settled,
+		   subscriptions->settled & (listening | ~MN_FLUSHES));
 }
 
 /*
@@ -812,13 +824,13 @@ static int mn_settle(struct mmu_notifier_subscriptions *subscriptions,
 	unsigned int settled;
 	int ret;
 
-	news &= MN_TRACKS | MN_SECONDARY_TLBS;
+	news &= MN_TRACKS | MN_FLUSHES;
 	if (!news)
 		return 0;
 
 	settled = READ_ONCE(subscriptions->settled);
 	if (settled & MN_TRACK_LIST ||
-	    (news == MN_SECONDARY_TLBS && settled & MN_SECONDARY_TLBS)) {
+	    (!(news & MN_TRACKS) && !(news & ~settled))) {
 		mmu_notifier_prime_lockdep();
 		synchronize_srcu_expedited(&subscriptions->srcu);
 	} else if (settled & MN_TRACK_INTERVALS) {

@@ -48,6 +48,7 @@
 #define MN_RANGE_START		BIT(2)
 #define MN_RANGE_END		BIT(3)
 /* MN_CLEAR_FLUSH_YOUNG and so on follow in <linux/mmu_notifier_hooks.h>. */
+#define MN_FLUSHES		(MN_SECONDARY_TLBS | MN_INVALIDATE_RANGE)
 
 /**
  * struct mmu_index - which addresses are subscribed (mm/mmu_notifier_index.c)
@@ -120,9 +121,9 @@ enum mmu_interval_notifier_state {
  * @quiet: those that want ->release and nothing else. Changed and walked under
  *	@lock, so that they can be freed without a grace period.
  * @lock: guards what is said above and mmu_notifier.{users,state}.
- * @settled: MN_TRACK_* and MN_SECONDARY_TLBS bits that every hook call now
- *	running has seen in @listening. Set under mmap_lock and @lock, with
- *	release; the latter bit cleared under @lock.
+ * @settled: MN_TRACKS and MN_FLUSHES bits that every hook call now running
+ *	has seen in @listening. Set under mmap_lock and @lock, with release; the
+ *	latter bits cleared under @lock.
  * @has_domain: @srcu is initialised. It costs memory on each possible CPU
  *	(98 KB with 256 of them) that no memcg is charged for, so only a
  *	callback that runs inside it brings it. Set once, under mmap_lock.

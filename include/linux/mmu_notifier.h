@@ -47,7 +47,9 @@ struct mmu_notifier;
  * does: that waits for every range in flight.
  *
  * @arch_invalidate_secondary_tlbs excludes @invalidate_range_start and
- * @invalidate_range_end; registration answers -EINVAL to both.
+ * @invalidate_range_end; registration answers -EINVAL to both. A device that
+ * walks the CPU's page table takes either that, and flushes whenever the CPU
+ * does, or @invalidate_range together with @invalidate_range_end.
  */
 struct mmu_notifier_ops {
 	/**
@@ -143,6 +145,26 @@ struct mmu_notifier_ops {
 					       struct mm_struct *mm,
 					       unsigned long start,
 					       unsigned long end);
+
+	/**
+	 * @invalidate_range: For devices that walk the CPU's own page table
+	 * and only cache translations: entries from start to end (exclusive)
+	 * have been cleared, and are about to be replaced, or their pages
+	 * freed, before the range that is in flight ends. Flush the device's
+	 * TLB; upon return it uses no such translation. Until then nobody has
+	 * written to the new page, so what the device reads stays in order.
+	 *
+	 * Changes that keep the page, such as mprotect() or fork(), do not come
+	 * here: flush the range in @invalidate_range_end as well. Calls outside
+	 * any range, and for addresses where nothing was mapped, are possible;
+	 * 0 to ULONG_MAX means everything.
+	 *
+	 * Context: does not sleep; page-table lock held, or the pages gathered
+	 * to be freed afterwards.
+	 */
+	void (*invalidate_range)(struct mmu_notifier *subscription,
+				 struct mm_struct *mm, unsigned long start,
+				 unsigned long end);
 
 	/**
 	 * @alloc_notifier: Allocate the subscription of an mm that has none

@@ -62,6 +62,12 @@ enum mmu_notifier_event {
 
 /* In mmu_notifier_range.flags: callbacks may sleep. */
 #define MMU_NOTIFIER_RANGE_BLOCKABLE	BIT(0)
+/*
+ * In mmu_notifier_range.flags: a step of a walk over all mappings of a locked
+ * folio. Its external reverse maps are told after the walk, so a subscriber that
+ * exported the folio may leave the range alone; see <linux/mmu_rmap_notifier.h>.
+ */
+#define MMU_NOTIFIER_RANGE_RMAP		BIT(1)
 
 /**
  * struct mmu_notifier_range - one invalidation
@@ -156,6 +162,8 @@ int __mmu_notifier_test_young(struct mm_struct *mm, unsigned long address);
 void __mmu_notifier_arch_invalidate_secondary_tlbs(struct mm_struct *mm,
 						   unsigned long start,
 						   unsigned long end);
+void __mmu_notifier_invalidate_range(struct mm_struct *mm, unsigned long start,
+				     unsigned long end);
 void __mmu_notifier_release(struct mm_struct *mm);
 void __mmu_notifier_subscriptions_destroy(struct mm_struct *mm);
 
@@ -183,6 +191,7 @@ struct mmu_notifier_listening {
 #define MN_CLEAR_YOUNG		BIT(5)
 #define MN_TEST_YOUNG		BIT(6)
 #define MN_SECONDARY_TLBS	BIT(7)
+#define MN_INVALIDATE_RANGE	BIT(8)
 
 /* Two loads and branches at most, where nobody listens. */
 static __always_inline bool mmu_notifier_listens(struct mm_struct *mm,
@@ -350,6 +359,28 @@ mmu_notifier_arch_invalidate_secondary_tlbs(struct mm_struct *mm,
 }
 
 /**
+ * mmu_notifier_invalidate_range() - entries are cleared, pages still there
+ * @mm: the address space.
+ * @start: first address, in bytes.
+ * @end: first address behind, in bytes; 0 to ULONG_MAX means everything.
+ *
+ * Called where an entry is about to be replaced, or its page may be freed,
+ * before the range ends: together with the CPU's own TLB flush and for the same
+ * reason (R4). ptep_clear_flush_notify() and its like do both. The table of call
+ * sites is in Documentation/mm/mmu_notifier/page-tables.rst.
+ *
+ * Context: after the entry was cleared; the page-table lock held, or the page
+ * kept back until this returns (struct mmu_gather). Callbacks do not sleep.
+ */
+static inline void mmu_notifier_invalidate_range(struct mm_struct *mm,
+						 unsigned long start,
+						 unsigned long end)
+{
+	if (mmu_notifier_listens(mm, MN_INVALIDATE_RANGE))
+		__mmu_notifier_invalidate_range(mm, start, end);
+}
+
+/**
  * mmu_notifier_release() - the address space loses its last user
  * @mm: the address space, mm_users being 0.
  *
@@ -415,6 +446,29 @@ static inline void mmu_notifier_subscriptions_destroy(struct mm_struct *mm)
 		       mmu_notifier_clear_young,			\
 		       vma, addr, pmdp, PMD_SIZE)
 
+/*
+ * Clear an entry of the CPU's page table and flush the CPU's TLB, then those of
+ * devices that walk the same table; the page-table lock is held.
+ */
+#define __flush_notify(clear_flush, vma, addr, entry, size)		\
+({									\
+	struct vm_area_struct *__fn_vma = (vma);			\
+	unsigned long __fn_addr = (addr);				\
+	typeof(*(entry)) __fn_old = clear_flush(__fn_vma, __fn_addr, (entry)); \
+									\
+	__fn_addr &= ~((size) - 1);					\
+	mmu_notifier_invalidate_range(__fn_vma->vm_mm, __fn_addr,	\
+				      __fn_addr + (size));		\
+	__fn_old;							\
+})
+
+#define ptep_clear_flush_notify(vma, addr, ptep)			\
+	__flush_notify(ptep_clear_flush, vma, addr, ptep, PAGE_SIZE)
+#define pmdp_huge_clear_flush_notify(vma, addr, pmdp)			\
+	__flush_notify(pmdp_huge_clear_flush, vma, addr, pmdp, PMD_SIZE)
+#define pudp_huge_clear_flush_notify(vma, addr, pudp)			\
+	__flush_notify(pudp_huge_clear_flush, vma, addr, pudp, PUD_SIZE)
+
 #else /* !CONFIG_MMU_NOTIFIER */
 
 static inline int mm_has_notifiers(struct mm_struct *mm)
@@ -471,6 +525,12 @@ mmu_notifier_arch_invalidate_secondary_tlbs(struct mm_struct *mm,
 {
 }
 
+static inline void mmu_notifier_invalidate_range(struct mm_struct *mm,
+						 unsigned long start,
+						 unsigned long end)
+{
+}
+
 static inline void mmu_notifier_release(struct mm_struct *mm)
 {
 }
@@ -487,6 +547,9 @@ static inline void mmu_notifier_subscriptions_destroy(struct mm_struct *mm)
 #define pmdp_clear_flush_young_notify	pmdp_clear_flush_young
 #define ptep_clear_young_notify		ptep_test_and_clear_young
 #define pmdp_clear_young_notify		pmdp_test_and_clear_young
+#define ptep_clear_flush_notify		ptep_clear_flush
+#define pmdp_huge_clear_flush_notify	pmdp_huge_clear_flush
+#define pudp_huge_clear_flush_notify	pudp_huge_clear_flush
 
 #endif /* CONFIG_MMU_NOTIFIER */
 
