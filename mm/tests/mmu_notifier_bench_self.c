@@ -9,8 +9,8 @@
  *  interval ADDR	a subscription to the page at ADDR, likewise
  *  count		list subscriptions that count their callbacks
  *
- * Reading from offset 0 gives the counts, "start N tlb N young N". A file has
- * one subscription, which ends when the file is closed.
+ * Reading from offset 0 gives the counts, "start N tlb N young N everything N".
+ * A file has one subscription, which ends when the file is closed.
  */
 
 #include <linux/atomic.h>
@@ -34,6 +34,7 @@
  * @starts: ranges begun.
  * @tlbs: TLB flushes.
  * @youngs: questions whether a page is young.
+ * @everythings: TLB flushes of the whole address space.
  */
 struct bench_self {
 	struct mutex lock;	/* see above */
@@ -44,6 +45,7 @@ struct bench_self {
 	atomic_long_t starts;
 	atomic_long_t tlbs;
 	atomic_long_t youngs;
+	atomic_long_t everythings;
 };
 
 static int bench_count_start(struct mmu_notifier *subscription,
@@ -81,8 +83,12 @@ static void bench_count_tlb(struct mmu_notifier *subscription,
 			    struct mm_struct *mm, unsigned long start,
 			    unsigned long end)
 {
-	atomic_long_inc(&container_of(subscription, struct bench_self,
-				      tlb)->tlbs);
+	struct bench_self *self = container_of(subscription, struct bench_self,
+					       tlb);
+
+	atomic_long_inc(&self->tlbs);
+	if (!start && end == ULONG_MAX)
+		atomic_long_inc(&self->everythings);
 }
 
 static const struct mmu_notifier_ops bench_count_tlb_ops = {
@@ -157,13 +163,15 @@ static ssize_t bench_self_read(struct file *file, char __user *buf,
 			       size_t count, loff_t *ppos)
 {
 	struct bench_self *self = file->private_data;
-	char text[80];
+	char text[120];
 	int len;
 
-	len = scnprintf(text, sizeof(text), "start %ld tlb %ld young %ld\n",
+	len = scnprintf(text, sizeof(text),
+			"start %ld tlb %ld young %ld everything %ld\n",
 			atomic_long_read(&self->starts),
 			atomic_long_read(&self->tlbs),
-			atomic_long_read(&self->youngs));
+			atomic_long_read(&self->youngs),
+			atomic_long_read(&self->everythings));
 	return simple_read_from_buffer(buf, count, ppos, text, len);
 }
 

@@ -2,7 +2,8 @@
 /*
  * How many callbacks operations on memory cause: prints "calls/OPERATION COUNT"
  * for each. COUNT is of range starts; of young callbacks and of secondary-TLB
- * flushes where the name says so; and per page where it says that.
+ * flushes, all or those of everything, where the name says so; and per page where
+ * it says that.
  *
  * Each operation is checked to have done what it says.
  */
@@ -30,6 +31,7 @@ struct counts {
 	long start;
 	long tlb;
 	long young;
+	long everything;
 };
 
 static int counter;
@@ -43,7 +45,8 @@ static struct counts now_at(void)
 	if (len < 0)
 		err(1, "%s", SUBSCRIBE);
 	text[len] = '\0';
-	if (sscanf(text, "start %ld tlb %ld young %ld", &c.start, &c.tlb, &c.young) != 3)
+	if (sscanf(text, "start %ld tlb %ld young %ld everything %ld", &c.start, &c.tlb,
+		   &c.young, &c.everything) != 4)
 		errx(1, "%s: %s", SUBSCRIBE, text);
 	return c;
 }
@@ -365,6 +368,7 @@ static void calls_tlb(void)
 	c = now_at();
 	need(!madvise(area, AREA, MADV_PAGEOUT), "pageout");
 	report("pageout-64m-4k-tlb", now_at().tlb - c.tlb);
+	report("pageout-64m-4k-tlb-everything", now_at().everything - c.everything);
 	touch(area, AREA);
 	c = now_at();
 	need(!pages_bind(area, AREA / page_size, 1), "mbind");
