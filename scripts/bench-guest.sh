@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# bench-guest.sh insn|wall stock|ours|stock-off|ours-off: boot one of the kernels
+# bench-guest.sh insn|wall stock|ours|stock-off|ours-off|ours-rmap: boot one of the kernels
 # of bench-kernels.sh and measure in it. Lines "CASE FIGURE" are appended to
-# build/bench/STICK-stock.txt or STICK-ours.txt.
+# build/bench/STICK-stock.txt or STICK-ours.txt; what is called op/ there is
+# rmap/ for ours-rmap.
 #
 #  insn	one CPU under -icount, where the guest's time-stamp counter counts
 #	instructions and nothing that the host does shows
@@ -74,6 +75,7 @@ mkdir -p "$guest" "$bench"
 initramfs
 case $stick-$kernel in
 insn-*-off)	ops off >"$job" ;;
+insn-*-rmap)	ops none >"$job" ;;
 insn-*)		{ suites pair change drain register; ops none list-1 interval-1; } >"$job" ;;
 wall-*)		{ suites wait drain-us memory; echo bench_calls; } >"$job" ;;
 esac
@@ -85,4 +87,8 @@ esac
 {
 	sed -n 's/.*mmu_notifier_bench: \([a-z0-9/-]* [0-9]*\)\r*$/\1/p' "$console"
 	sed -n 's/^\([a-z]*\/[a-z0-9-]* [0-9.e+]*\)\r*$/\1/p' "$output"
-} >>"$bench/$stick-${kernel%-off}.txt"
+} | if [ "$kernel" = ours-rmap ]; then
+	sed 's,^op/,rmap/,'
+else
+	cat
+fi >>"$bench/$stick-${kernel%-*}.txt"

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# bench-kernels.sh: build the four kernels that bench.sh compares, all with the
-# same options and -O2: stock and ours, each with MMU notifiers and without. The
-# only thing of ours that stock gets is the benchmark, mm/tests/mmu_notifier_bench*,
+# bench-kernels.sh: build the kernels that bench.sh compares, all with the same
+# options and -O2: stock and ours, each with MMU notifiers and without, and ours
+# with external reverse maps that nobody uses. The only thing of ours that stock gets is the benchmark, mm/tests/mmu_notifier_bench*,
 # which uses nothing but what stock has too.
 
 . "$(dirname "$0")/common.sh"
@@ -59,6 +59,9 @@ KBUILD=$BUILD/kbuild-bench-ours scripts/build.sh "${fragments[@]}"
 KBUILD=$BUILD/kbuild-bench-ours-off scripts/build.sh "${fragments[@]}" "$SELFTESTS/configs/bench-off.config"
 ! grep CONFIG_MMU_NOTIFIER=y "$BUILD/kbuild-bench-ours-off/.config" ||
 	die "something selects MMU_NOTIFIER in the kernel that is to be without"
+KBUILD=$BUILD/kbuild-bench-ours-rmap scripts/build.sh "${fragments[@]}" "$SELFTESTS/configs/bench-rmap.config"
+grep -q CONFIG_MMU_RMAP_NOTIFIER=y "$BUILD/kbuild-bench-ours-rmap/.config" ||
+	die "the kernel that is to have external reverse maps has none"
 lay_stock
 for suffix in "" -off; do
 	known=

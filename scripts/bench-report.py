@@ -37,6 +37,9 @@ GROUPS = [
     (r"op/", "Operations",
      "System calls and faults, as the process sees them; pageout and migrate per page, fork of 16 "
      "VMAs with 64 pages each. \"off\": a kernel without MMU notifiers; \"interval-1\": elsewhere."),
+    (r"rmap/", "External reverse maps",
+     "The same with CONFIG_MMU_RMAP_NOTIFIER, which nobody uses. In the place of stock is this tree "
+     "without that option."),
     (r"register/", "Registration",
      "By number of VMAs: the first list subscription of an mm, the second, and an interval in an "
      "mm that has no other subscription."),
@@ -57,7 +60,7 @@ GROUPS = [
      "intervals adds."),
     (r"calls/", "Callbacks per operation",
      "Calls of invalidate_range_start; of any young callback, or of the secondary-TLB flush with "
-     "another thread running, where the name says so."),
+     "another thread running, where the name says so. \"everything\": those for the whole address space."),
 ]
 
 # A median that is no more than this above the control's, or within the range of
@@ -142,6 +145,9 @@ class Results:
             for case in ours:
                 if case in stock:
                     self.add(case, stick, stock[case], ours[case])
+                elif case.startswith("rmap/"):
+                    without = ours["op/" + case.removeprefix("rmap/")]
+                    self.add(case, stick, without, ours[case])
         self.rows.sort(key=lambda r: (group_of(r["case"]), natural(r["case"]), r["stick"]))
 
     def add(self, case, stick, stock, ours):
@@ -229,6 +235,9 @@ def verdicts(results):
             yield 5, does_not_wait(results, what, how)
     yield 6, longest_end(results)
     yield 7, flush(results)
+    yield 8, at_most(results, "calls/pageout-64m-4k-tlb-everything", "wall", 0.01)
+    yield 9, at_most(results, "rmap/pageout-none", "insn", 1.01)
+    yield 9, at_most(results, "rmap/migrate-none", "insn", 1.01)
 
 
 # ------------------------------------------------------------------- tables

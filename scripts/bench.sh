@@ -96,6 +96,7 @@ if [ "$QUICK" != 1 ]; then
 		scripts/bench-guest.sh wall "$kernel"
 		scripts/bench-size.sh "$kernel"
 	done
+	scripts/bench-guest.sh insn ours-rmap
 fi
 machine >"$bench/machine.txt"
 
