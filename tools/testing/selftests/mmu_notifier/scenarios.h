@@ -165,6 +165,7 @@ void fail(struct run *r, const char *fmt, ...)
 __noreturn void stop(struct run *r, const char *fmt, ...)
 	__printf(2, 3);
 void lacks(struct run *r, const char *why);
+__noreturn void cannot_apply(struct run *r, const char *why);
 
 /* must(r, !munmap(...)): stop the scenario when a step of it is refused */
 #define must(r, condition) do { \

@@ -21,6 +21,7 @@
 
 #define PM_PRESENT	0x8000000000000000ULL
 #define PM_SWAP		0x4000000000000000ULL
+#define PM_SOFT_DIRTY	0x0080000000000000ULL
 #define PM_PFN		0x007fffffffffffffULL
 
 #define MPOL_BIND_MODE	2
@@ -204,6 +205,15 @@ size_t pages_swapped(const void *addr, size_t nr)
 
 	for (i = 0; i < nr; i++)
 		n += page_swapped(nth(addr, i));
+	return n;
+}
+
+size_t pages_soft_dirty(const void *addr, size_t nr)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < nr; i++)
+		n += !!(page_entry(nth(addr, i)) & PM_SOFT_DIRTY);
 	return n;
 }
 

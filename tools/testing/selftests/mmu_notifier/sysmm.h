@@ -50,6 +50,7 @@ int page_node(const void *addr);
 /* Many pages: how many of them are so */
 size_t pages_present(const void *addr, size_t nr);
 size_t pages_swapped(const void *addr, size_t nr);
+size_t pages_soft_dirty(const void *addr, size_t nr);
 size_t pages_incore(const void *addr, size_t nr);
 size_t pages_flagged(const void *addr, size_t nr, unsigned int bit);
 size_t pages_on_node(const void *addr, size_t nr, int node);
