@@ -9,8 +9,8 @@ BUILD	?= $(CURDIR)/build
 export ARCH CROSS_COMPILE KSRC V JOBS BUILD QUICK MINUTES FUZZ_SECONDS
 
 # One clear line for a wrong variable, before anything is started.
-ifneq ($(ARCH),x86_64)
-$(error ARCH=$(ARCH) is not supported yet; x86_64 is)
+ifeq ($(wildcard $(CURDIR)/scripts/arch-$(ARCH).sh),)
+$(error ARCH=$(ARCH) is not supported; x86_64 and arm64 are)
 endif
 ifeq ($(filter $(V),0 1),)
 $(error V=$(V) makes no sense; 0 and 1 do)
@@ -47,13 +47,15 @@ help:
 #: make clean         remove build/
 #:
 #: KSRC=DIR      a pristine Linux 6.12.y instead of Debian's (it is not written to)
-#: ARCH=, CROSS_COMPILE=   as for the kernel
+#: ARCH=arm64    cross-build for arm64 and boot that, instead of x86_64
+#: CROSS_COMPILE= the prefix of the compiler, as for the kernel
 #: BUILD=DIR     where everything is built (build/)
 #: JOBS=N        parallel jobs (all processors)
 #: V=1           show the commands
 
 run shell lint clients series series-check test-busted test-debug test-kcsan bench guest kernel: deps
-test test-host fuzz: deps-host
+test-host fuzz: deps-host
+test: $(if $(filter x86_64,$(ARCH)),deps-host,deps)
 
 deps:
 	@scripts/deps.sh

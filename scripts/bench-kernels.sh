@@ -51,8 +51,8 @@ stock_kernel()
 		kmake olddefconfig
 		cp "$ours" "$KBUILD/.config.ours"
 	fi
-	kmake -j"$JOBS" bzImage
-	ln -sf arch/x86/boot/bzImage "$KBUILD/image"
+	kmake -j"$JOBS" "${IMAGE##*/}"
+	ln -sf "$IMAGE" "$KBUILD/image"
 }
 
 KBUILD=$BUILD/kbuild-bench-ours scripts/build.sh "${fragments[@]}"

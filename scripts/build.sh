@@ -12,5 +12,5 @@ lock_build
 
 name=kernel-${KBUILD##*/kbuild-}
 [ ! -e "$KBUILD/vmlinux" ] || name=$name-again
-logged "$name" kmake -j"$JOBS" bzImage
-ln -sf arch/x86/boot/bzImage "$KBUILD/image"
+logged "$name" kmake -j"$JOBS" "${IMAGE##*/}"
+ln -sf "$IMAGE" "$KBUILD/image"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # clients.sh: compile the object files of every in-tree user of MMU notifiers
-# that x86-64 can build, and mm/ once more without MMU notifiers. Results as
+# that $ARCH can build, and mm/ once more without MMU notifiers. Results as
 # KTAP in build/results/clients.ktap.
 
 . "$(dirname "$0")/common.sh"
@@ -20,7 +20,7 @@ users()
 # every symbol that it uses among those that this kernel exports.
 as_module()
 {
-	local dir=$BUILD/mirror-module
+	local dir=$BUILD/mirror-module$OTHER
 	mkdir -p "$dir"
 	rsync -rc drivers/misc/mmu_mirror/ "$dir"
 	KBUILD=$BUILD/kbuild-$ARCH
@@ -35,17 +35,18 @@ off()
 
 ktap_begin clients
 
-export KBUILD=$BUILD/kbuild-clients
-"$TOP/scripts/config.sh" "$SELFTESTS/configs/clients.config"
+export KBUILD=$BUILD/kbuild-clients$OTHER
+"$TOP/scripts/config.sh" "$SELFTESTS"/configs/{clients,"clients-$ARCH"}.config
 objects=
-for o in $(users arch/x86 drivers fs kernel lib mm virt); do
+all=$({ printf '%s\n' $ARCH_OBJECTS; users "arch/$SRCARCH" drivers fs kernel lib mm virt; } | sort -u)
+for o in $all; do
+	why=$(client_elsewhere "$o")
+	[ -z "$why" ] || { ktap_skip "$o" "$why"; continue; }
 	case $o in
-	drivers/iommu/arm/*)	ktap_skip "$o" "arm64 only" ;;
-	drivers/misc/ocxl/*)	ktap_skip "$o" "powerpc only" ;;
 	mm/mmu_notifier.o)	;;
 	# two directories are built from within another one
 	*/amd/amdkfd/*)		objects+=" drivers/gpu/drm/amd/amdgpu/../amdkfd/${o##*/}" ;;
-	virt/kvm/*)		objects+=" arch/x86/kvm/../../../$o" ;;
+	virt/kvm/*)		objects+=" arch/$SRCARCH/kvm/../../../$o" ;;
 	*)			objects+=" $o" ;;
 	esac
 done
@@ -55,7 +56,7 @@ for o in $objects; do
 done
 ktap_case "mmu_mirror as a module" as_module
 
-export KBUILD=$BUILD/kbuild-off
+export KBUILD=$BUILD/kbuild-off$OTHER
 "$TOP/scripts/config.sh" "$SELFTESTS/configs/off.config"
 ktap_case "off: no option pulls MMU_NOTIFIER in" off
 off="kernel/fork.o kernel/events/uprobes.o $(users mm | grep -v 'mmu_notifier\|damon\|hmm\|migrate_device')"

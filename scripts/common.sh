@@ -9,14 +9,17 @@ TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 : "${ARCH:=x86_64}" "${BUILD:=$TOP/build}" "${JOBS:=$(nproc)}" "${V:=0}"
 : "${KSRC:=}" "${CROSS_COMPILE:=}"
 BUILD=$(realpath -m "$BUILD")
+OTHER=${ARCH#x86_64}			# what is of another architecture has it in its name:
+OTHER=${OTHER:+-$OTHER}
 : "${STOCK:=$BUILD/stock}"		# pristine source, never built in
 LINUX=$BUILD/linux			# the same with our tree laid over it
 : "${KBUILD:=$BUILD/kbuild-$ARCH}"	# O=; this one is the kernel that is booted
 GUEST=$BUILD/guest-$ARCH		# what goes into its initramfs
-LOGS=$BUILD/logs
-: "${RESULTS:=$BUILD/results}"
+LOGS=$BUILD/logs$OTHER
+: "${RESULTS:=$BUILD/results$OTHER}"
 SELFTESTS=tools/testing/selftests/mmu_notifier
-export ARCH BUILD STOCK JOBS V KSRC CROSS_COMPILE
+. "$TOP/scripts/arch-$ARCH.sh"
+export ARCH BUILD STOCK JOBS V KSRC CROSS_COMPILE BUSYBOX
 mkdir -p "$LOGS" "$RESULTS"
 
 # The same objects whoever builds them and wherever: ccache finds them again.

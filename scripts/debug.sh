@@ -21,8 +21,8 @@ kcsan)
 *)	die "debug.sh $kind: debug and kcsan are there" ;;
 esac
 
-KBUILD=$BUILD/kbuild-$kind
-RESULTS=$BUILD/results/$kind
+KBUILD=$BUILD/kbuild-$kind$OTHER
+RESULTS=$RESULTS/$kind
 export KBUILD RESULTS
 . "$TOP/scripts/common.sh"
 . "$TOP/scripts/ktap.sh"

@@ -35,7 +35,7 @@ list=$GUEST/list
 	for d in bin proc sys tmp; do
 		echo "dir /$d 755 0 0"
 	done
-	echo "file /bin/busybox ${BUSYBOX:-/bin/busybox} 755 0 0"
+	echo "file /bin/busybox $BUSYBOX 755 0 0"
 	echo "file /init $TOP/scripts/guest-init 755 0 0"
 	find "$programs" -type f -perm -u=x | sort | sed 's,\(.*\)/\(.*\),file /bin/\2 & 755 0 0,'
 } >"$list"

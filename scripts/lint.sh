@@ -10,8 +10,8 @@ lock_build
 cd "$TOP"
 
 scripts/overlay.sh
-KBUILD=$BUILD/kbuild-clients
-KBUILD=$KBUILD scripts/config.sh "$SELFTESTS/configs/clients.config"
+KBUILD=$BUILD/kbuild-clients$OTHER
+KBUILD=$KBUILD scripts/config.sh "$SELFTESTS"/configs/{clients,"clients-$ARCH"}.config
 
 all=$(for d in Documentation drivers include mm tools; do [ ! -d $d ] || our_files $d; done | sort)
 sources=$(grep '\.[ch]$' <<<"$all")
@@ -67,7 +67,7 @@ for f in $sources; do
 	ktap_case "kernel-doc $f" check_kernel_doc "$f"
 done
 # Warnings are errors here, so that what warned is not taken for done next time.
-compile lint W=1 C=2 CF=-Wsparse-error KCFLAGS=-Werror $objects
+compile lint W=1 C=2 CHECK="$TOP/scripts/sparse.sh" CF=-Wsparse-error KCFLAGS=-Werror $objects
 for o in $objects; do
 	ktap_case "W=1 C=2 $o" compiled lint "$o"
 done

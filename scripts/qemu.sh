@@ -17,19 +17,20 @@ name=$1 job=$2 output=$3
 : "${TIMEOUT:=300}" "${SMP:=2}" "${MEM:=2560M}" "${APPEND:=}" "${INTERACTIVE:=0}"
 console=$LOGS/console-$name.log
 
-append="console=ttyS0 numa=fake=2 tsc_early_khz=2600000 tsc=reliable"
-# memory that the kernel leaves alone, for test_hmm's coherent devices
-append+=' memmap=512M$0x80000000'
-append+=" test_hmm.spm_addr_dev0=0x80000000 test_hmm.spm_addr_dev1=0x90000000"
+# test_hmm_at ADDRESS: where that module finds the memory of its two devices
+test_hmm_at()
+{
+	printf 'test_hmm.spm_addr_dev%d=0x%x ' 0 $(($1)) 1 $(($1 + (256 << 20)))
+}
+
+append="$(guest_append) numa=fake=2"
 append+=" transparent_hugepage=madvise hung_task_panic=1 watchdog_thresh=60"
 append+=" rcupdate.rcu_cpu_stall_timeout=100 panic=-1 $APPEND"
 
-qemu=(qemu-system-x86_64 -machine pc -accel tcg,thread=multi -cpu max -smp "$SMP" -m "$MEM"
-	-nodefaults -display none -no-reboot
+qemu=("${QEMU[@]}" -smp "$SMP" -m "$MEM" -nodefaults -display none -no-reboot
 	-kernel "$KBUILD/image" -initrd "$INITRAMFS" -append "$append"
 	-fw_cfg "name=opt/mnt/job,file=$job"
-	-serial "file:$console"
-	-serial chardev:job)
+	-serial "file:$console" "${QEMU_JOB[@]}")
 
 if [ "$INTERACTIVE" = 1 ]; then
 	qemu+=(-chardev "stdio,id=job,signal=off,logfile=$output")

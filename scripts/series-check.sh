@@ -10,10 +10,11 @@
 "$TOP/scripts/series.sh"
 
 series=$BUILD/series
-KBUILD=$BUILD/kbuild-clients "$TOP/scripts/config.sh" "$SELFTESTS/configs/clients.config"
-config=$BUILD/kbuild-clients/.config
+KBUILD=$BUILD/kbuild-clients$OTHER
+KBUILD=$KBUILD "$TOP/scripts/config.sh" "$SELFTESTS"/configs/{clients,"clients-$ARCH"}.config
+config=$KBUILD/.config
 LINUX=$BUILD/series-check/linux
-KBUILD=$BUILD/series-check/kbuild-clients
+KBUILD=$BUILD/series-check/kbuild-clients$OTHER
 export CCACHE_BASEDIR=$BUILD/series-check
 
 rm -rf "$LINUX"
@@ -33,9 +34,8 @@ in_tree commit -q -m base
 
 # What includes the headers in mm/ and around it; drivers are scripts/clients.sh's.
 objects="$(cd "$STOCK" && grep -rlE --include='*.c' 'mmu_notifier|mmu_interval' mm | sed 's/c$/o/')
-	kernel/fork.o kernel/events/uprobes.o fs/userfaultfd.o lib/test_hmm.o arch/x86/mm/tlb.o
-	arch/x86/kvm/mmu/mmu.o arch/x86/kvm/../../../virt/kvm/kvm_main.o
-	drivers/infiniband/core/umem_odp.o"
+	kernel/fork.o kernel/events/uprobes.o fs/userfaultfd.o lib/test_hmm.o
+	$ARCH_OBJECTS arch/$SRCARCH/kvm/../../../virt/kvm/kvm_main.o drivers/infiniband/core/umem_odp.o"
 
 build_step()
 {
