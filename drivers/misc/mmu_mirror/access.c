@@ -8,7 +8,7 @@
  * and a fault of the CPU's may invalidate something: it is done with no lock
  * held at all.
  *
- * A fault is the same for both personalities (R3):
+ * A fault is the same for all personalities (R3):
  *
  *	reserve		room for the SPTE
  *	translate	look the page up, noting when that began
@@ -40,14 +40,17 @@
  *
  * Context: may sleep; mirror.use held for reading.
  *
- * Return: 0, -ENOENT if there is no SPTE that allows it.
+ * Return: 0, -ENOENT if there is no SPTE that allows it, or why the key does not
+ * allow it.
  */
 int mirror_access_once(struct mirror *m, struct mirror_op *op)
 {
 	int ret;
 
 	m->ops->lock(m);
-	ret = mirror_table_access(m, op);
+	ret = op->key ? mirror_regcache_allows(m, op) : 0;
+	if (!ret)
+		ret = mirror_table_access(m, op);
 	m->ops->unlock(m);
 	return ret;
 }
@@ -126,6 +129,7 @@ static int mirror_access_page(struct mirror *m, struct mirror_op *op,
 	struct mirror_fault fault = {
 		.addr = op->addr & PAGE_MASK,
 		.write = op->kind != MIRROR_OP_READ,
+		.key = op->key,
 	};
 	u64 faults = 0;
 	int ret;
@@ -181,18 +185,20 @@ static int mirror_access_step(struct mirror *m, struct mirror_op *op,
 }
 
 /**
- * mirror_cmd_access() - MMU_MIRROR_READ, MMU_MIRROR_WRITE
+ * mirror_cmd_access() - MMU_MIRROR_READ, MMU_MIRROR_WRITE, and by key
  * @m: the mirror.
  * @args: the arguments.
- * @write: which of the two.
+ * @key: the key; 0: by address alone.
+ * @write: read or write?
  *
  * Return: 0 or an error; args->done says how far it came.
  */
 int mirror_cmd_access(struct mirror *m, struct mmu_mirror_access *args,
-		      bool write)
+		      u64 key, bool write)
 {
 	struct mirror_op op = {
 		.kind = write ? MIRROR_OP_WRITE : MIRROR_OP_READ,
+		.key = key,
 	};
 	u64 end;
 	int ret;

@@ -152,6 +152,7 @@ static void mirror_forget_mm(struct mirror *m)
 static const struct mirror_personality *const mirror_personalities[] = {
 	[MMU_MIRROR_SHADOW] = &mirror_shadow_ops,
 	[MMU_MIRROR_SVM] = &mirror_svm_ops,
+	[MMU_MIRROR_REGCACHE] = &mirror_regcache_ops,
 };
 
 /**
@@ -171,7 +172,8 @@ int mirror_cmd_attach(struct mirror *m, void *argp)
 
 	if (args->flags || args->reserved)
 		return -EINVAL;
-	if (args->personality >= ARRAY_SIZE(mirror_personalities))
+	if (args->personality >= ARRAY_SIZE(mirror_personalities) ||
+	    !mirror_personalities[args->personality])
 		return -EOPNOTSUPP;
 	ret = mirror_parse_window(args->start, args->length, &first, &last);
 	if (ret)

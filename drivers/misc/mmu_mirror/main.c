@@ -12,14 +12,15 @@
  *
  * Close detaches. It takes no lock, for nobody else has the file then, but the
  * engine, which detaching stops first. A module in use by an open file cannot be
- * unloaded, and mmu_notifier_put() is not used, so unloading has nothing to wait
- * for.
+ * unloaded. Of a registration that was removed without waiting, the last that
+ * runs of the module may still run when the file is gone; unloading waits for it.
  */
 #define pr_fmt(fmt) "mmu_mirror: " fmt
 
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
+#include <linux/mmu_notifier.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -28,12 +29,12 @@
 
 static int mirror_cmd_read(struct mirror *m, void *argp)
 {
-	return mirror_cmd_access(m, argp, false);
+	return mirror_cmd_access(m, argp, 0, false);
 }
 
 static int mirror_cmd_write(struct mirror *m, void *argp)
 {
-	return mirror_cmd_access(m, argp, true);
+	return mirror_cmd_access(m, argp, 0, true);
 }
 
 /* How a command wants mirror.use, and what it needs then. */
@@ -61,6 +62,10 @@ union mirror_args {
 	struct mmu_mirror_inject inject;
 	struct mmu_mirror_engine engine;
 	struct mmu_mirror_detach detach;
+	struct mmu_mirror_register reg;
+	struct mmu_mirror_deregister dereg;
+	struct mmu_mirror_key_access key_access;
+	struct mmu_mirror_keys keys;
 };
 
 /**
@@ -149,6 +154,40 @@ static const struct mirror_command mirror_commands[] = {
 		.min_size = offsetofend(struct mmu_mirror_detach, wait_us),
 		.size = sizeof(struct mmu_mirror_detach),
 		.run = mirror_cmd_detach,
+	}, {
+		.cmd = MMU_MIRROR_REGISTER,
+		.use = MIRROR_USE_NONE,
+		.out = true,
+		.min_size = offsetofend(struct mmu_mirror_register, key),
+		.size = sizeof(struct mmu_mirror_register),
+		.run = mirror_cmd_register,
+	}, {
+		.cmd = MMU_MIRROR_DEREGISTER,
+		.use = MIRROR_USE_OWN,
+		.min_size = offsetofend(struct mmu_mirror_deregister, key),
+		.size = sizeof(struct mmu_mirror_deregister),
+		.run = mirror_cmd_deregister,
+	}, {
+		.cmd = MMU_MIRROR_KEY_READ,
+		.use = MIRROR_USE_NONE,
+		.out = true,
+		.min_size = offsetofend(struct mmu_mirror_key_access, replays),
+		.size = sizeof(struct mmu_mirror_key_access),
+		.run = mirror_cmd_key_read,
+	}, {
+		.cmd = MMU_MIRROR_KEY_WRITE,
+		.use = MIRROR_USE_NONE,
+		.out = true,
+		.min_size = offsetofend(struct mmu_mirror_key_access, replays),
+		.size = sizeof(struct mmu_mirror_key_access),
+		.run = mirror_cmd_key_write,
+	}, {
+		.cmd = MMU_MIRROR_KEYS,
+		.use = MIRROR_USE_NONE,
+		.out = true,
+		.min_size = offsetofend(struct mmu_mirror_keys, revoked),
+		.size = sizeof(struct mmu_mirror_keys),
+		.run = mirror_cmd_keys,
 	},
 };
 
@@ -245,6 +284,7 @@ static int mirror_open(struct inode *inode, struct file *file)
 	spin_lock_init(&m->spin);
 	mutex_init(&m->mutex);
 	mirror_table_init(m);
+	mirror_regcache_init(m);
 	file->private_data = m;
 	return nonseekable_open(inode, file);
 }
@@ -256,6 +296,7 @@ static int mirror_release(struct inode *inode, struct file *file)
 	if (m->mm)
 		mirror_detach(m);
 	WARN_ON_ONCE(m->nr_mapped);
+	mirror_regcache_destroy(m);
 	xa_destroy(&m->table);
 	kfree(m);
 	return 0;
@@ -275,7 +316,19 @@ static struct miscdevice mirror_misc = {
 	.fops = &mirror_fops,
 	.mode = 0600,
 };
-module_misc_device(mirror_misc);
+
+static int __init mirror_init(void)
+{
+	return misc_register(&mirror_misc);
+}
+module_init(mirror_init);
+
+static void __exit mirror_exit(void)
+{
+	misc_deregister(&mirror_misc);
+	mmu_notifier_synchronize();
+}
+module_exit(mirror_exit);
 
 MODULE_DESCRIPTION("Sample secondary MMU that tries MMU notifiers");
 MODULE_LICENSE("GPL");

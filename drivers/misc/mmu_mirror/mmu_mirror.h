@@ -34,6 +34,7 @@
 #include <linux/mmu_notifier_slots.h>
 #include <linux/mutex.h>
 #include <linux/prandom.h>
+#include <linux/rbtree_types.h>
 #include <linux/rwsem.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
@@ -71,6 +72,8 @@ enum mirror_stat {
  * @write: is write access asked for?
  * @engine: who faults is the engine, which must not wait for long: it may have
  *	to stop, and nobody can kill it.
+ * @key: what is accessed by; 0: by address alone (regcache).
+ * @reg: the personality's: key of the registration that was used (regcache).
  * @seq: the personality's: when the translation began.
  * @pfn: out: the page.
  * @writable: out: may the SPTE be writable?
@@ -81,6 +84,8 @@ struct mirror_fault {
 	unsigned long addr;
 	bool write;
 	bool engine;
+	u64 key;
+	u64 reg;
 	u64 seq;
 	unsigned long pfn;
 	bool writable;
@@ -166,6 +171,34 @@ struct mirror_svm {
 };
 
 /**
+ * struct mirror_regcache - state of the personality `regcache`
+ * @sub: the subscription to the end of the mm.
+ * @keys: registrations by the lower bits of their key. Guarded by the device
+ *	lock, except for reservations.
+ * @regs: the same by address. Guarded by the device lock.
+ * @generation: counts the registrations made. Guarded by the device lock.
+ * @linked: how many registrations are in @keys and @regs; likewise.
+ * @valid: how many keys are valid; likewise.
+ * @keyless: how many registrations the device made by itself; likewise.
+ * @revoked: how many keys were revoked by invalidations; likewise.
+ * @nr: registrations that exist, removed ones included whose subscription has
+ *	not ended yet. Waited for by wait_var_event().
+ *
+ * All but @sub live as long as the mirror: what was a key stays known as one.
+ */
+struct mirror_regcache {
+	struct mmu_notifier sub;
+	struct xarray keys;
+	struct rb_root_cached regs;
+	u64 generation;
+	unsigned int linked;
+	u64 valid;
+	u64 keyless;
+	u64 revoked;
+	atomic_t nr;
+};
+
+/**
  * struct mirror_engine - the thread that accesses memory by itself
  * @task: the thread, with a reference; NULL: none. Guarded by mirror.use held
  *	for writing. It may have ended by itself.
@@ -211,7 +244,7 @@ struct mirror_inject {
  *	nothing. Guarded by @use.
  * @ops: the personality; NULL if @mm is. Guarded by @use. Callbacks know theirs.
  * @spin: the device lock of `shadow`: its young callbacks must not sleep.
- * @mutex: the device lock of `svm`.
+ * @mutex: the device lock of the others.
  * @table: SPTEs by page index, see table.c. Guarded by the device lock, except
  *	for reservations.
  * @nr_mapped: how many SPTEs there are. Written under the device lock.
@@ -224,6 +257,7 @@ struct mirror_inject {
  * @subscribed: may callbacks come? Guarded by the device lock.
  * @shadow: state of that personality.
  * @svm: state of that personality.
+ * @regcache: state of that personality.
  * @engine: the engine.
  * @inject: what to do wrong.
  * @stats: counters, by enum mirror_stat.
@@ -243,6 +277,7 @@ struct mirror {
 	bool subscribed;
 	struct mirror_shadow shadow;
 	struct mirror_svm svm;
+	struct mirror_regcache regcache;
 	struct mirror_engine engine;
 	struct mirror_inject inject;
 	atomic64_t stats[MIRROR_NR_STATS];
@@ -315,6 +350,7 @@ enum mirror_op_kind {
 /**
  * struct mirror_op - an access of the device's, within one page
  * @kind: what it is.
+ * @key: the key that it is made by; 0: by address alone.
  * @addr: address.
  * @len: length in bytes; 8 for MIRROR_OP_ADD, at an aligned address.
  * @buf: kernel memory to copy to or from.
@@ -323,6 +359,7 @@ enum mirror_op_kind {
  */
 struct mirror_op {
 	enum mirror_op_kind kind;
+	u64 key;
 	unsigned long addr;
 	size_t len;
 	void *buf;
@@ -348,12 +385,27 @@ bool mirror_table_find(struct mirror *m, unsigned long *index,
 int mirror_access_once(struct mirror *m, struct mirror_op *op);
 int mirror_fault(struct mirror *m, struct mirror_fault *fault);
 int mirror_cmd_access(struct mirror *m, struct mmu_mirror_access *args,
-		      bool write);
+		      u64 key, bool write);
 int mirror_cmd_add(struct mirror *m, void *argp);
 
-/* shadow.c, svm.c */
+/* shadow.c, svm.c, regcache.c */
 extern const struct mirror_personality mirror_shadow_ops;
 extern const struct mirror_personality mirror_svm_ops;
+extern const struct mirror_personality mirror_regcache_ops;
+
+/* svm.c */
+int mirror_hmm_translate(struct mirror *m, struct mmu_interval_notifier *sub,
+			 struct mirror_fault *fault);
+
+/* regcache.c */
+void mirror_regcache_init(struct mirror *m);
+void mirror_regcache_destroy(struct mirror *m);
+int mirror_regcache_allows(struct mirror *m, const struct mirror_op *op);
+int mirror_cmd_register(struct mirror *m, void *argp);
+int mirror_cmd_deregister(struct mirror *m, void *argp);
+int mirror_cmd_key_read(struct mirror *m, void *argp);
+int mirror_cmd_key_write(struct mirror *m, void *argp);
+int mirror_cmd_keys(struct mirror *m, void *argp);
 
 /* engine.c */
 int mirror_cmd_engine(struct mirror *m, void *argp);

@@ -18,11 +18,11 @@
  * Errors common to all commands:
  * -ENOTTY: unknown command. -EINVAL: @size below the first version's, unknown
  * flag, misaligned address or length. -E2BIG: see above. -EFAULT: argument not
- * readable or writable. -ENXIO: not attached (all but ATTACH, COUNTERS and
- * INJECT). -ESHUTDOWN: the attached address space is gone, by exit or exec.
+ * readable or writable. -ENXIO: not attached (all but ATTACH, COUNTERS, INJECT
+ * and KEYS). -ESHUTDOWN: the attached address space is gone, by exit or exec.
  * -EPERM: called from another address space than the attached one (after fork,
- * say). DETACH, COUNTERS, INJECT and ENGINE stop are exempt from the last two,
- * and of the two -ESHUTDOWN goes first. -EINTR: a fatal signal. -ENOMEM.
+ * say). DETACH, COUNTERS, INJECT, KEYS and ENGINE stop are exempt from the last
+ * two, and of the two -ESHUTDOWN goes first. -EINTR: a fatal signal. -ENOMEM.
  *
  * Results are copied back also if the command failed, those of READ and WRITE
  * being of use then. ATTACH, WINDOW and INJECT have none.
@@ -41,10 +41,14 @@
  *	ranges in flight, faults replayed.
  * @MMU_MIRROR_SVM: like a GPU with shared virtual memory: interval
  *	subscription, hmm_range_fault(), collision and retry.
+ * @MMU_MIRROR_REGCACHE: like an RDMA card: an interval subscription for each
+ *	buffer that user space registers, whose key is revoked by the first
+ *	change of its mapping.
  */
 enum mmu_mirror_personality {
 	MMU_MIRROR_SHADOW = 0,
 	MMU_MIRROR_SVM = 1,
+	MMU_MIRROR_REGCACHE = 4,
 };
 
 /**
@@ -290,6 +294,109 @@ struct mmu_mirror_detach {
 	__u64 wait_us;
 };
 
+/* struct mmu_mirror_register.flags: the key shall allow writing */
+#define MMU_MIRROR_REG_WRITE	0x1
+
+/**
+ * struct mmu_mirror_register - MMU_MIRROR_REGISTER: get a key to a buffer
+ * @size: size of this struct.
+ * @flags: MMU_MIRROR_REG_WRITE.
+ * @start: first address, in bytes, page aligned.
+ * @length: length in bytes, page aligned, not 0.
+ * @key: out: the key, never 0; 0 after an error.
+ *
+ * The key lets the device access these pages as they are mapped now, without
+ * pinning them. It is revoked by the first change of any of the mappings
+ * (unmapping, moving, protecting, discarding, fork of what may be written,
+ * migration, swap), before the system call that changes it returns; by
+ * MMU_MIRROR_DEREGISTER; by moving the window; and by the end of the attachment
+ * or of the address space. A revoked key stays so, and no other registration of
+ * this file gets the same one. Registrations may overlap.
+ *
+ * -EOPNOTSUPP: not that personality. -EOVERFLOW: the range wraps around or
+ * leaves the address space. -EFAULT: a page is outside of the window, not
+ * mapped, or not with the permission. -ENOSPC: as many registrations as are
+ * possible, see MMU_MIRROR_KEYS. -EKEYREVOKED: the window was moved meanwhile.
+ */
+struct mmu_mirror_register {
+	__u32 size;
+	__u32 flags;
+	__u64 start;
+	__u64 length;
+	__u64 key;
+};
+
+/**
+ * struct mmu_mirror_deregister - MMU_MIRROR_DEREGISTER: give a key back
+ * @size: size of this struct.
+ * @flags: 0.
+ * @key: the key.
+ *
+ * Upon return no access by that key is under way. -EKEYREVOKED: it had been
+ * revoked already, and there is nothing left to do. -ENOKEY: there never was
+ * such a key. -EOPNOTSUPP: not that personality.
+ */
+struct mmu_mirror_deregister {
+	__u32 size;
+	__u32 flags;
+	__u64 key;
+};
+
+/**
+ * struct mmu_mirror_key_access - MMU_MIRROR_KEY_READ, MMU_MIRROR_KEY_WRITE
+ * @size: size of this struct.
+ * @flags: MMU_MIRROR_NOFAULT.
+ * @key: the key of a registration.
+ * @addr: address of the access, in bytes, within the registration. Any
+ *	alignment.
+ * @length: bytes to move.
+ * @buffer: as for MMU_MIRROR_READ.
+ * @done: out: bytes moved, also on error.
+ * @faults: out: SPTEs made for this access: for a valid key those that went
+ *	when another registration of the same page did.
+ * @replays: out: faults begun again because of a collision.
+ *
+ * As MMU_MIRROR_READ and MMU_MIRROR_WRITE, but the device refuses, before it
+ * touches the page: -EKEYREVOKED: the key is not valid any more. -ENOKEY: there
+ * never was such a key. -EACCES: outside of the registration, or it is for
+ * reading only. -EOPNOTSUPP: not that personality.
+ */
+struct mmu_mirror_key_access {
+	__u32 size;
+	__u32 flags;
+	__u64 key;
+	__u64 addr;
+	__u64 length;
+	__u64 buffer;
+	__u64 done;
+	__u64 faults;
+	__u64 replays;
+};
+
+/**
+ * struct mmu_mirror_keys - MMU_MIRROR_KEYS: how many registrations are there?
+ * @size: size of this struct.
+ * @flags: 0.
+ * @limit: out: so many at most, of all kinds.
+ * @valid: out: keys that are valid.
+ * @keyless: out: registrations that the device made by itself, of single pages,
+ *	for commands that name no key.
+ * @ending: out: registrations that nobody can use any more, but whose
+ *	subscription waits for a range in flight.
+ * @revoked: out: keys revoked by changes of a mapping since the file was opened.
+ *
+ * Works attached or not.
+ */
+struct mmu_mirror_keys {
+	__u32 size;
+	__u32 flags;
+	__u64 limit;
+	__u64 valid;
+	__u64 keyless;
+	__u64 ending;
+	__u64 revoked;
+};
+
 #define MMU_MIRROR_IOC		'M'
 #define MMU_MIRROR_ATTACH	_IO(MMU_MIRROR_IOC, 0xd0)
 #define MMU_MIRROR_WINDOW	_IO(MMU_MIRROR_IOC, 0xd1)
@@ -301,5 +408,10 @@ struct mmu_mirror_detach {
 #define MMU_MIRROR_INJECT	_IO(MMU_MIRROR_IOC, 0xd7)
 #define MMU_MIRROR_ENGINE	_IO(MMU_MIRROR_IOC, 0xd8)
 #define MMU_MIRROR_DETACH	_IO(MMU_MIRROR_IOC, 0xd9)
+#define MMU_MIRROR_REGISTER	_IO(MMU_MIRROR_IOC, 0xe0)
+#define MMU_MIRROR_DEREGISTER	_IO(MMU_MIRROR_IOC, 0xe1)
+#define MMU_MIRROR_KEY_READ	_IO(MMU_MIRROR_IOC, 0xe2)
+#define MMU_MIRROR_KEY_WRITE	_IO(MMU_MIRROR_IOC, 0xe3)
+#define MMU_MIRROR_KEYS		_IO(MMU_MIRROR_IOC, 0xe4)
 
 #endif /* _MMU_MIRROR_UAPI_H */

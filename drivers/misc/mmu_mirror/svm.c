@@ -214,11 +214,23 @@ static void svm_unsubscribe(struct mirror *m)
 	mmu_interval_notifier_remove(svm_sub(m));
 }
 
-static int svm_translate(struct mirror *m, struct mirror_fault *fault)
+/**
+ * mirror_hmm_translate() - find out where a page is, by hmm_range_fault()
+ * @m: the mirror.
+ * @sub: an inserted subscription that covers the page.
+ * @fault: the fault.
+ *
+ * Context: may sleep; mirror.use held for reading, mm_users of the mm held.
+ *
+ * Return: as &mirror_personality.translate. fault->seq is what
+ * mmu_interval_read_retry() is to be asked about.
+ */
+int mirror_hmm_translate(struct mirror *m, struct mmu_interval_notifier *sub,
+			 struct mirror_fault *fault)
 {
 	unsigned long hmm_pfn = 0;
 	struct hmm_range range = {
-		.notifier = svm_sub(m),
+		.notifier = sub,
 		.start = fault->addr,
 		.end = fault->addr + PAGE_SIZE,
 		.hmm_pfns = &hmm_pfn,
@@ -250,6 +262,11 @@ static int svm_translate(struct mirror *m, struct mirror_fault *fault)
 	fault->pfn = hmm_pfn & ~HMM_PFN_FLAGS;
 	fault->writable = hmm_pfn & HMM_PFN_WRITE;
 	return 0;
+}
+
+static int svm_translate(struct mirror *m, struct mirror_fault *fault)
+{
+	return mirror_hmm_translate(m, svm_sub(m), fault);
 }
 
 static bool svm_collided(struct mirror *m, const struct mirror_fault *fault)

@@ -16,6 +16,7 @@
 const char * const mirror_personalities[MIRROR_NR_PERSONALITIES] = {
 	[MMU_MIRROR_SHADOW] = "shadow",
 	[MMU_MIRROR_SVM] = "svm",
+	[MMU_MIRROR_REGCACHE] = "regcache",
 };
 
 void (*mirror_die_hook)(const char *text);

@@ -38,7 +38,8 @@ struct mirror {
 };
 
 extern const char * const mirror_personalities[];
-#define MIRROR_NR_PERSONALITIES	2
+/* By number; there may be numbers without a name. */
+#define MIRROR_NR_PERSONALITIES	5
 
 extern void (*mirror_die_hook)(const char *text);
 __noreturn void mirror_die(const char *fmt, ...)

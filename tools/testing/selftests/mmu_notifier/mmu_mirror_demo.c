@@ -21,7 +21,7 @@
 static void help(FILE *to)
 {
 	fprintf(to,
-		"usage: mmu_mirror_demo [-p shadow|svm] [-e EFFORT] [-t] [--list] [SCENARIO...]\n"
+		"usage: mmu_mirror_demo [-p shadow|svm|regcache] [-e EFFORT] [-t] [--list] [SCENARIO...]\n"
 		"Changes the memory of a process in every way that Linux knows while a device\n"
 		"works on it through /dev/mmu_mirror, and compares what the two see.\n"
 		"  -p, --personality P  only with that kind of device\n"
@@ -72,7 +72,7 @@ static void row(const struct scenario *scn, unsigned int personality, unsigned i
 	static const char * const words[] = { "ok", "FAILED", "skipped" };
 	struct verdict v;
 
-	printf("%-39s %-6s", scn->what, mirror_personalities[personality]);
+	printf("%-39s %-8s", scn->what, mirror_personalities[personality]);
 	fflush(stdout);
 	scenario_run(scn, personality, effort, SECONDS, &v);
 	printf(" %9llu %9llu %9llu %6llu  %s", v.callbacks,
@@ -115,21 +115,21 @@ static int run_all(char **filters, int only, unsigned int effort)
 	unsigned int i, p, nr = 0;
 	__u64 began = now_us();
 
-	printf("%-39s %-6s %9s %9s %9s %6s  %s\n", "", "", "callbacks", "SPTEs", "device", "",
+	printf("%-39s %-8s %9s %9s %9s %6s  %s\n", "", "", "callbacks", "SPTEs", "device", "",
 	       "");
-	printf("%-39s %-6s %9s %9s %9s %6s  %s\n", "operation", "device", "received",
+	printf("%-39s %-8s %9s %9s %9s %6s  %s\n", "operation", "device", "received",
 	       "dropped", "accesses", "stale", "verdict");
 	for (i = 0; (scn = scenario_nth(i)); i++) {
 		if (!wanted(scn, filters))
 			continue;
 		nr++;
 		for (p = 0; p < MIRROR_NR_PERSONALITIES; p++)
-			if (only < 0 || only == (int)p)
+			if (mirror_personalities[p] && (only < 0 || only == (int)p))
 				row(scn, p, effort, &t);
 	}
 	if (!nr)
 		return wrong("no scenario has a name with", filters[0]);
-	return closing(&t, nr, only < 0 ? MIRROR_NR_PERSONALITIES : 1, now_us() - began);
+	return closing(&t, nr, t.rows / nr, now_us() - began);
 }
 
 static int personality_of(const char *name)
@@ -137,7 +137,7 @@ static int personality_of(const char *name)
 	int p;
 
 	for (p = 0; p < MIRROR_NR_PERSONALITIES; p++)
-		if (!strcmp(name, mirror_personalities[p]))
+		if (mirror_personalities[p] && !strcmp(name, mirror_personalities[p]))
 			return p;
 	return -1;
 }

@@ -84,6 +84,10 @@ FIXTURE_VARIANT_ADD(uapi, svm) {
 	.personality = MMU_MIRROR_SVM,
 };
 
+FIXTURE_VARIANT_ADD(uapi, regcache) {
+	.personality = MMU_MIRROR_REGCACHE,
+};
+
 FIXTURE_SETUP(uapi)
 {
 	int err = mirror_try_open(&self->dev);
