@@ -92,7 +92,8 @@ sed -n 's,^remove ,./,p' patches/MANIFEST | sort >"$laid.gone"
 if [ -e "$laid" ]; then
 	sort "$laid.new" "$laid.gone" | comm -23 "$laid" - | while read -r f; do
 		rm -f "$LINUX/$f"
-		[ ! -e "$STOCK/$f" ] || cp -l "$STOCK/$f" "$LINUX/$f"
+		# a copy, not a link: make has to see that it changed
+		[ ! -e "$STOCK/$f" ] || cp "$STOCK/$f" "$LINUX/$f"
 	done
 fi
 sort "$laid.new" "$laid.gone" >"$laid"
