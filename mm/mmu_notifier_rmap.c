@@ -22,9 +22,9 @@
  *  - unexport subtracts one, at any time and in any context. Whoever takes the
  *    last one away sets the word to 0 at the same moment, and if it was held,
  *    drops the reference: exactly one such step follows each setting of the bit.
- *  - a walk whose folio keeps exports sets "held", under the folio's lock, after
- *    taking a reference; unless the last export went away meanwhile, in which
- *    case the reference is not needed and nobody refused in the end.
+ *  - a walk whose folio keeps exports sets "held", after taking a reference;
+ *    unless the last export went away meanwhile, in which case the reference is
+ *    not needed and nobody refused in the end. An exporter may do the same.
  *
  * Ordering:
  *
@@ -53,7 +53,6 @@
 #include <kunit/visibility.h>
 #include <linux/export.h>
 #include <linux/hugetlb.h>
-#include <linux/huge_mm.h>
 #include <linux/init.h>
 #include <linux/kstrtox.h>
 #include <linux/lockdep.h>
@@ -163,10 +162,6 @@ mmu_rmap_next(struct mmu_rmap_notifier *notifier, u64 word)
 		mmu_rmap_put(last);
 	return next;
 }
-
-#define for_each_exporter(notifier, word)				\
-	for (notifier = mmu_rmap_next(NULL, word); notifier;		\
-	     notifier = mmu_rmap_next(notifier, word))
 
 /**
  * mmu_rmap_notifier_register() - begin to export folios
@@ -340,19 +335,25 @@ void mmu_rmap_unexport_folio(struct mmu_rmap_notifier *notifier,
 }
 EXPORT_SYMBOL_GPL(mmu_rmap_unexport_folio);
 
-/*
- * Walks
+/**
+ * mmu_rmap_hold_folio() - keep a folio until its last export is gone
+ * @folio: the folio.
+ *
+ * What the core does when an invalidate_folio refuses. For exporters that cannot
+ * let go in a range callback of an mm, which must not refuse: the process
+ * loses its page in time, and the memory is used for nothing else before the
+ * last unexport.
+ *
+ * Context: does not sleep. The folio is exported by the caller, and cannot be
+ * freed meanwhile: it is locked, or mapped by an mm whose range callback this is
+ * called from, or there is a reference.
+ *
+ * Return: true if it is held; false if its last export is gone.
  */
-
-/*
- * Keep the folio until its last export is gone. Returns false if that happened
- * meanwhile. The caller has the folio's lock and a reference.
- */
-static bool mmu_rmap_hold(struct folio *folio)
+bool mmu_rmap_hold_folio(struct folio *folio)
 {
 	struct page_ext *page_ext = page_ext_get(&folio->page);
 	atomic64_t *word;
-	bool put = false;
 	u64 old;
 
 	if (WARN_ON_ONCE(!page_ext))
@@ -363,15 +364,19 @@ static bool mmu_rmap_hold(struct folio *folio)
 	old = atomic64_read_acquire(word);
 	do {
 		if (!(old & MMU_RMAP_COUNT) || (old & MMU_RMAP_HELD)) {
-			put = true;
-			break;
+			page_ext_put(page_ext);
+			folio_put(folio);
+			return old & MMU_RMAP_COUNT;
 		}
 	} while (!atomic64_try_cmpxchg(word, (s64 *)&old, old | MMU_RMAP_HELD));
 	page_ext_put(page_ext);
-	if (put)
-		folio_put(folio);
-	return old & MMU_RMAP_COUNT;
+	return true;
 }
+EXPORT_SYMBOL_GPL(mmu_rmap_hold_folio);
+
+/*
+ * Walks
+ */
 
 static const char * const mmu_rmap_events[] = {
 	[MMU_RMAP_RECLAIM] = "reclaim",
@@ -407,11 +412,11 @@ static int mmu_rmap_call(struct mmu_rmap_notifier *notifier,
 static bool mmu_rmap_ask(struct folio *folio, u64 word,
 			 enum mmu_rmap_event event)
 {
-	struct mmu_rmap_notifier *notifier;
+	struct mmu_rmap_notifier *notifier = NULL;
 	bool refused = false;
 
 	might_sleep();
-	for_each_exporter(notifier, word) {
+	while ((notifier = mmu_rmap_next(notifier, word))) {
 		if (mmu_rmap_call(notifier, folio, event))
 			refused = true;
 	}
@@ -429,7 +434,7 @@ int __mmu_rmap_invalidate_folio(struct folio *folio, enum mmu_rmap_event event)
 
 	refused = mmu_rmap_ask(folio, word, event);
 	/* By the number, not by what they say: it keeps the memory safe (R2). */
-	if (!mmu_rmap_hold(folio))
+	if (!mmu_rmap_hold_folio(folio))
 		return 0;
 	WARN_ONCE(!refused, "page %#lx is exported still, and nobody refused\n",
 		  folio_pfn(folio));
@@ -452,7 +457,7 @@ bool __mmu_rmap_clean_folio(struct folio *folio)
 		return false;
 
 	/* Whoever still can write, says later that it did. */
-	if (mmu_rmap_ask(folio, word, MMU_RMAP_CLEAN) && mmu_rmap_hold(folio))
+	if (mmu_rmap_ask(folio, word, MMU_RMAP_CLEAN) && mmu_rmap_hold_folio(folio))
 		return true;
 	return !dirty && folio_test_dirty(folio);
 }
@@ -460,7 +465,7 @@ bool __mmu_rmap_clean_folio(struct folio *folio)
 bool __mmu_rmap_clear_young_folio(struct folio *folio)
 {
 	u64 word = mmu_rmap_read(&folio->page);
-	struct mmu_rmap_notifier *notifier;
+	struct mmu_rmap_notifier *notifier = NULL;
 	bool young = false;
 
 	VM_WARN_ON_ONCE_FOLIO(!folio_test_locked(folio), folio);
@@ -468,7 +473,7 @@ bool __mmu_rmap_clear_young_folio(struct folio *folio)
 		return false;
 
 	might_sleep();
-	for_each_exporter(notifier, word) {
+	while ((notifier = mmu_rmap_next(notifier, word))) {
 		if (!notifier->ops->clear_young_folio)
 			continue;
 		lock_map_acquire_read(&mmu_rmap_callback_map);

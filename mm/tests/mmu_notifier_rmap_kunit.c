@@ -11,7 +11,6 @@
 #include <kunit/static_stub.h>
 #include <kunit/test.h>
 #include <linux/delay.h>
-#include <linux/huge_mm.h>
 #include <linux/kthread.h>
 #include <linux/migrate.h>
 #include <linux/mm.h>
@@ -37,6 +36,7 @@ struct exporter {
 	atomic_t exports;
 
 	bool refuse;		/* does not let go */
+	bool late;		/* does so at once, after it refused */
 	bool dirty;		/* has written to it from outside */
 	bool young;		/* has read it */
 	bool live;		/* registered */
@@ -88,7 +88,7 @@ static int note_invalidate(struct mmu_rmap_notifier *notifier,
 	if (READ_ONCE(exporter->refuse))
 		return -EBUSY;
 	let_go(exporter);
-	return 0;
+	return exporter->late ? -EBUSY : 0;
 }
 
 static int note_protect(struct mmu_rmap_notifier *notifier,
@@ -277,7 +277,7 @@ static void make_place(struct kunit *test, struct place *place, unsigned int how
  * What mm/ does to a folio. 0: it got its way.
  */
 
-static long do_unmap(struct place *place)
+static long walk_unmap(struct place *place)
 {
 	folio_get(place->folio);
 	folio_lock(place->folio);
@@ -287,7 +287,7 @@ static long do_unmap(struct place *place)
 	return 0;
 }
 
-static long do_poison(struct place *place)
+static long walk_poison(struct place *place)
 {
 	folio_get(place->folio);
 	folio_lock(place->folio);
@@ -298,7 +298,7 @@ static long do_poison(struct place *place)
 }
 
 /* For pages that MADV_FREE gave up, which need no swap. */
-static long do_reclaim(struct place *place)
+static long walk_reclaim(struct place *place)
 {
 	long ret = do_madvise(current->mm, place->addr, place->size,
 			      MADV_PAGEOUT);
@@ -306,7 +306,7 @@ static long do_reclaim(struct place *place)
 	return ret ? ret : read_pattern(place) == PATTERN;
 }
 
-static long do_migrate(struct place *place)
+static long walk_migrate(struct place *place)
 {
 	struct migration_target_control mtc = {
 		.nid = folio_nid(place->folio),
@@ -334,18 +334,18 @@ static long do_migrate(struct place *place)
 	return ret;
 }
 
-static long do_truncate(struct place *place)
+static long walk_truncate(struct place *place)
 {
 	shmem_truncate_range(place->folio->mapping->host, 0, (loff_t)-1);
 	return 0;
 }
 
-static long do_invalidate(struct place *place)
+static long walk_invalidate(struct place *place)
 {
 	return invalidate_inode_pages2(place->folio->mapping);
 }
 
-static long do_split(struct place *place)
+static long walk_split(struct place *place)
 {
 	struct folio *folio = place->folio;
 	long ret;
@@ -360,7 +360,7 @@ static long do_split(struct place *place)
 	return ret;
 }
 
-static long do_clean(struct place *place)
+static long walk_clean(struct place *place)
 {
 	long ret;
 
@@ -382,16 +382,16 @@ struct walk {
 };
 
 static const struct walk walks[] = {
-	{ "unmap", SHARED, do_unmap, MMU_RMAP_RECLAIM, 0, false },
-	{ "reclaim", GIVEN_UP, do_reclaim, MMU_RMAP_RECLAIM, 1, true },
-	{ "migrate", PRIVATE, do_migrate, MMU_RMAP_MIGRATE, 1, false },
-	{ "migrate file", SHARED, do_migrate, MMU_RMAP_MIGRATE, 1, false },
-	{ "truncate", SHARED, do_truncate, MMU_RMAP_TRUNCATE, 0, false },
-	{ "invalidate", SHARED | UNWRITTEN, do_invalidate, MMU_RMAP_TRUNCATE,
+	{ "unmap", SHARED, walk_unmap, MMU_RMAP_RECLAIM, 0, false },
+	{ "reclaim", GIVEN_UP, walk_reclaim, MMU_RMAP_RECLAIM, 1, true },
+	{ "migrate", PRIVATE, walk_migrate, MMU_RMAP_MIGRATE, 1, false },
+	{ "migrate file", SHARED, walk_migrate, MMU_RMAP_MIGRATE, 1, false },
+	{ "truncate", SHARED, walk_truncate, MMU_RMAP_TRUNCATE, 0, false },
+	{ "invalidate", SHARED | UNWRITTEN, walk_invalidate, MMU_RMAP_TRUNCATE,
 	  -EBUSY, false },
-	{ "split", HUGE, do_split, MMU_RMAP_SPLIT, -EAGAIN, true },
-	{ "poison", SHARED, do_poison, MMU_RMAP_POISON, 0, false },
-	{ "clean", SHARED, do_clean, MMU_RMAP_CLEAN, 2, true },
+	{ "split", HUGE, walk_split, MMU_RMAP_SPLIT, -EAGAIN, true },
+	{ "poison", SHARED, walk_poison, MMU_RMAP_POISON, 0, false },
+	{ "clean", SHARED, walk_clean, MMU_RMAP_CLEAN, 2, true },
 };
 
 KUNIT_ARRAY_PARAM_DESC(walk, walks, name);
@@ -467,6 +467,19 @@ static void refusal_holds(struct kunit *test)
 	folio_put(folio);
 }
 
+/* Nothing is held for an exporter that let go right after it refused. */
+static void late_is_not_too_late(struct kunit *test)
+{
+	struct exporter *exporter = new_exporter(test, &one_op);
+	struct place place;
+
+	make_place(test, &place, PRIVATE);
+	KUNIT_ASSERT_EQ(test, 0, try_export(exporter, place.folio));
+	exporter->late = true;
+	KUNIT_EXPECT_EQ(test, walk_migrate(&place), 0);
+	KUNIT_EXPECT_EQ(test, total_told(exporter), 1);
+}
+
 /* Without a refusal an export costs no reference, however many there are. */
 static void exports_are_counted(struct kunit *test)
 {
@@ -487,13 +500,13 @@ static void exports_are_counted(struct kunit *test)
 	/* Too many are asked, and have nothing to say. */
 	exporter->refuse = true;
 	exporter->folio = NULL;
-	do_unmap(&place);
+	walk_unmap(&place);
 	KUNIT_EXPECT_EQ(test, total_told(other), 1);
 	KUNIT_EXPECT_EQ(test, atomic_read(&other->exports), 0);
 	KUNIT_EXPECT_EQ(test, word_of(place.folio), 0);
 
 	read_pattern(&place);
-	do_unmap(&place);
+	walk_unmap(&place);
 	KUNIT_EXPECT_EQ(test, total_told(other), 1);
 	/* The mapping's reference is gone; nobody left another. */
 	KUNIT_EXPECT_EQ(test, folio_ref_count(place.folio), before - 1);
@@ -511,7 +524,7 @@ static void exporters_take_turns(struct kunit *test)
 	make_place(test, &place, SHARED);
 	KUNIT_ASSERT_EQ(test, 0, try_export(exporter[33], place.folio));
 	KUNIT_ASSERT_EQ(test, 0, try_export(exporter[5], place.folio));
-	do_unmap(&place);
+	walk_unmap(&place);
 	for (i = 0; i < ARRAY_SIZE(exporter); i++)
 		KUNIT_EXPECT_EQ(test, total_told(exporter[i]),
 				i == 1 || i == 5 || i == 33);
@@ -529,7 +542,7 @@ static void writing_is_taken_away(struct kunit *test)
 	make_place(test, &place, SHARED);
 	KUNIT_ASSERT_EQ(test, 0, try_export(protector, place.folio));
 	KUNIT_ASSERT_EQ(test, 0, try_export(dropper, place.folio));
-	KUNIT_EXPECT_EQ(test, do_clean(&place), 1);
+	KUNIT_EXPECT_EQ(test, walk_clean(&place), 1);
 	KUNIT_EXPECT_EQ(test, atomic_read(&protector->protects), 1);
 	KUNIT_EXPECT_EQ(test, total_told(protector), 0);
 	KUNIT_EXPECT_EQ(test, atomic_read(&protector->exports), 1);
@@ -538,12 +551,12 @@ static void writing_is_taken_away(struct kunit *test)
 
 	/* What was written outside counts as written. */
 	folio_clear_dirty(place.folio);
-	KUNIT_EXPECT_EQ(test, do_clean(&place), 0);
+	KUNIT_EXPECT_EQ(test, walk_clean(&place), 0);
 	protector->dirty = true;
-	KUNIT_EXPECT_EQ(test, do_clean(&place), 1);
+	KUNIT_EXPECT_EQ(test, walk_clean(&place), 1);
 	KUNIT_EXPECT_TRUE(test, folio_test_dirty(place.folio));
 	let_go(protector);
-	KUNIT_EXPECT_EQ(test, do_clean(&place), 0);
+	KUNIT_EXPECT_EQ(test, walk_clean(&place), 0);
 	KUNIT_EXPECT_EQ(test, atomic_read(&protector->protects), 3);
 }
 
@@ -556,7 +569,7 @@ static void writing_undoes_madv_free(struct kunit *test)
 	make_place(test, &place, GIVEN_UP);
 	KUNIT_ASSERT_EQ(test, 0, try_export(exporter, place.folio));
 	exporter->dirty = true;
-	KUNIT_EXPECT_EQ(test, do_reclaim(&place), 1);
+	KUNIT_EXPECT_EQ(test, walk_reclaim(&place), 1);
 	KUNIT_EXPECT_EQ(test, atomic_read(&exporter->exports), 0);
 }
 
@@ -617,10 +630,10 @@ static void what_cannot_be_exported(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, try_export(exporter, folio), -EAGAIN);
 	folio_put(folio);
 	make_place(test, &place, SHARED);
-	do_unmap(&place);
+	walk_unmap(&place);
 	KUNIT_EXPECT_EQ(test, try_export(exporter, place.folio), -EAGAIN);
 	folio_get(place.folio);
-	do_truncate(&place);
+	walk_truncate(&place);
 	KUNIT_EXPECT_EQ(test, try_export(exporter, place.folio), -EAGAIN);
 	folio_put(place.folio);
 	KUNIT_EXPECT_EQ(test, atomic_read(&exporter->exports), 0);
@@ -730,6 +743,28 @@ static void freed_while_exported(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, freed_page);
 }
 
+/* What an exporter can do instead, where it must not refuse. */
+static void exporter_holds(struct kunit *test)
+{
+	struct exporter *exporter = new_exporter(test, &one_op);
+	struct place place;
+
+	kunit_activate_static_stub(test, mmu_rmap_report_freed, note_freed);
+	make_place(test, &place, PRIVATE);
+	KUNIT_EXPECT_FALSE(test, mmu_rmap_hold_folio(place.folio));
+	KUNIT_ASSERT_EQ(test, 0, try_export(exporter, place.folio));
+	KUNIT_EXPECT_TRUE(test, mmu_rmap_hold_folio(place.folio));
+	KUNIT_EXPECT_TRUE(test, mmu_rmap_hold_folio(place.folio));
+	freed_page = NULL;
+	KUNIT_ASSERT_EQ(test, 0, vm_munmap(place.addr, place.size));
+	KUNIT_EXPECT_EQ(test, folio_ref_count(place.folio), 1);
+	folio_get(place.folio);
+	let_go(exporter);
+	KUNIT_EXPECT_EQ(test, folio_ref_count(place.folio), 1);
+	folio_put(place.folio);
+	KUNIT_EXPECT_NULL(test, freed_page);
+}
+
 /* Ranges of walks over a folio are marked, others are not. */
 struct range_flags {
 	struct mmu_notifier notifier;
@@ -755,7 +790,7 @@ static const struct mmu_notifier_ops flags_ops = {
 static void walks_mark_their_ranges(struct kunit *test)
 {
 	static long (*const marked[])(struct place *place) = {
-		do_clean, do_migrate, do_unmap,
+		walk_clean, walk_migrate, walk_unmap,
 	};
 	struct range_flags noted = { .notifier.ops = &flags_ops };
 	struct place place;
@@ -841,6 +876,7 @@ static void refusals_race_with_unexports(struct kunit *test)
 static struct kunit_case rmap_cases[] = {
 	KUNIT_CASE_PARAM(exporter_is_told, walk_gen_params),
 	KUNIT_CASE_PARAM(refusal_holds, walk_gen_params),
+	KUNIT_CASE(late_is_not_too_late),
 	KUNIT_CASE(exports_are_counted),
 	KUNIT_CASE(exporters_take_turns),
 	KUNIT_CASE(writing_is_taken_away),
@@ -850,6 +886,7 @@ static struct kunit_case rmap_cases[] = {
 	KUNIT_CASE(unregister_waits),
 	KUNIT_CASE(hooks_are_switched),
 	KUNIT_CASE(freed_while_exported),
+	KUNIT_CASE(exporter_holds),
 	KUNIT_CASE(walks_mark_their_ranges),
 	KUNIT_CASE(refusals_race_with_unexports),
 	{}
