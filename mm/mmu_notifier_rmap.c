@@ -224,7 +224,8 @@ void mmu_rmap_notifier_unregister(struct mmu_rmap_notifier *notifier)
 	 * so they stay on.
 	 */
 	if (!WARN_ONCE(atomic_long_read(&notifier->exports),
-		       "%ps unregistered with %ld exports\n", notifier->ops,
+		       "%ps unregistered with %ld exports\n",
+		       notifier->ops->invalidate_folio,
 		       atomic_long_read(&notifier->exports)))
 		static_branch_dec(&mmu_rmap_exporters);
 }
@@ -319,7 +320,7 @@ void mmu_rmap_unexport_folio(struct mmu_rmap_notifier *notifier,
 	do {
 		if (WARN_ONCE(!(old & MMU_RMAP_COUNT),
 			      "%ps unexports what is not exported\n",
-			      notifier->ops)) {
+			      notifier->ops->invalidate_folio)) {
 			page_ext_put(page_ext);
 			return;
 		}
@@ -400,11 +401,12 @@ static int mmu_rmap_call(struct mmu_rmap_notifier *notifier,
 		ret = notifier->ops->invalidate_folio(notifier, folio, event);
 	lock_map_release(&mmu_rmap_callback_map);
 
-	WARN_ONCE(ret && ret != -EBUSY, "%ps answers %d\n", notifier->ops, ret);
+	WARN_ONCE(ret && ret != -EBUSY, "%ps answers %d\n",
+		  notifier->ops->invalidate_folio, ret);
 	if (ret)
 		pr_info_ratelimited("%ps keeps page %#lx from %s\n",
-				    notifier->ops, folio_pfn(folio),
-				    mmu_rmap_events[event]);
+				    notifier->ops->invalidate_folio,
+				    folio_pfn(folio), mmu_rmap_events[event]);
 	return ret;
 }
 
@@ -441,10 +443,12 @@ int __mmu_rmap_invalidate_folio(struct folio *folio, enum mmu_rmap_event event)
 	return -EBUSY;
 }
 
-void __mmu_rmap_invalidate_lazyfree(struct folio *folio)
+bool __mmu_rmap_invalidate_lazyfree(struct folio *folio)
 {
-	if (folio_test_anon(folio) && !folio_test_swapbacked(folio))
-		__mmu_rmap_invalidate_folio(folio, MMU_RMAP_RECLAIM);
+	if (!folio_test_anon(folio) || folio_test_swapbacked(folio))
+		return false;
+	__mmu_rmap_invalidate_folio(folio, MMU_RMAP_RECLAIM);
+	return true;
 }
 
 bool __mmu_rmap_clean_folio(struct folio *folio)
@@ -499,7 +503,8 @@ VISIBLE_IF_KUNIT bool mmu_rmap_report_freed(struct page *page, u64 word)
 	rcu_read_lock();
 	list_for_each_entry_rcu(notifier, &mmu_rmap_list, node) {
 		if (word & MMU_RMAP_EXPORTER(notifier->bit))
-			pr_alert("exporter: %ps\n", notifier->ops);
+			pr_alert("exporter: %ps\n",
+				 notifier->ops->invalidate_folio);
 	}
 	rcu_read_unlock();
 	WARN_ONCE(1, "an exporter kept a page whose mapping is gone\n");

@@ -23,7 +23,7 @@ DECLARE_STATIC_KEY_FALSE(mmu_rmap_exporters);
 extern struct page_ext_operations mmu_rmap_page_ext_ops;
 
 int __mmu_rmap_invalidate_folio(struct folio *folio, enum mmu_rmap_event event);
-void __mmu_rmap_invalidate_lazyfree(struct folio *folio);
+bool __mmu_rmap_invalidate_lazyfree(struct folio *folio);
 bool __mmu_rmap_clean_folio(struct folio *folio);
 bool __mmu_rmap_clear_young_folio(struct folio *folio);
 bool __mmu_rmap_page_exported(struct page *page);
@@ -56,14 +56,16 @@ static inline int mmu_rmap_invalidate_folio(struct folio *folio,
  *
  * A page that MADV_FREE gave up is kept if it was written to since, which the
  * walk decides: exporters have to say by then, or refuse, which keeps it too.
- * Does nothing to other folios.
  *
  * Context: folio locked, with a reference of the caller's; may sleep.
+ *
+ * Return: false if it is another folio, for which nothing has been done.
  */
-static inline void mmu_rmap_invalidate_lazyfree(struct folio *folio)
+static inline bool mmu_rmap_invalidate_lazyfree(struct folio *folio)
 {
 	if (static_branch_unlikely(&mmu_rmap_exporters))
-		__mmu_rmap_invalidate_lazyfree(folio);
+		return __mmu_rmap_invalidate_lazyfree(folio);
+	return false;
 }
 
 /**
@@ -120,8 +122,9 @@ static inline int mmu_rmap_invalidate_folio(struct folio *folio,
 	return 0;
 }
 
-static inline void mmu_rmap_invalidate_lazyfree(struct folio *folio)
+static inline bool mmu_rmap_invalidate_lazyfree(struct folio *folio)
 {
+	return false;
 }
 
 static inline bool mmu_rmap_clean_folio(struct folio *folio)

@@ -135,11 +135,14 @@ static struct exporter *new_exporter(struct kunit *test,
 {
 	struct exporter *exporter = kunit_kzalloc(test, sizeof(*exporter),
 						  GFP_KERNEL);
+	int ret;
 
 	KUNIT_ASSERT_NOT_NULL(test, exporter);
 	exporter->notifier.ops = ops;
-	KUNIT_ASSERT_EQ(test, 0,
-			mmu_rmap_notifier_register(&exporter->notifier));
+	ret = mmu_rmap_notifier_register(&exporter->notifier);
+	if (ret == -EOPNOTSUPP)
+		kunit_skip(test, "needs mmu_rmap_notifier=on");
+	KUNIT_ASSERT_EQ(test, ret, 0);
 	exporter->live = true;
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, end_exporter,
 							   exporter));
@@ -436,12 +439,16 @@ static void refusal_holds(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, 0, try_export(other, folio));
 	exporter->refuse = true;
 	KUNIT_EXPECT_EQ(test, walk->run(&place), walk->refused);
-	KUNIT_EXPECT_EQ(test, atomic_read(&exporter->told[walk->event]), 1);
-	KUNIT_EXPECT_EQ(test, atomic_read(&other->told[walk->event]), 1);
+	/* Migration tries several times. */
+	KUNIT_EXPECT_GE(test, atomic_read(&exporter->told[walk->event]), 1);
+	KUNIT_EXPECT_GE(test, atomic_read(&other->told[walk->event]), 1);
+	if (walk->event != MMU_RMAP_MIGRATE) {
+		KUNIT_EXPECT_EQ(test, total_told(exporter), 1);
+		KUNIT_EXPECT_EQ(test, total_told(other), 1);
+	}
 
 	/* The held one is there even where nothing else is. */
 	KUNIT_ASSERT_GE(test, folio_ref_count(folio), 1);
-	KUNIT_EXPECT_EQ(test, total_told(exporter), 1);
 	drain();
 	folio_get(folio);
 	before = folio_ref_count(folio);
@@ -608,6 +615,8 @@ static void use_outside_is_use(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&exporter->youngs), 3);
 	KUNIT_EXPECT_EQ(test, total_told(exporter) + total_told(blind), 0);
 	KUNIT_EXPECT_EQ(test, atomic_read(&exporter->unlocked), 0);
+	let_go(exporter);
+	let_go(blind);
 }
 
 static void what_cannot_be_exported(struct kunit *test)
@@ -815,6 +824,7 @@ static void walks_mark_their_ranges(struct kunit *test)
 
 /* Refusals against unexports: one put for each reference, in any order. */
 #define NR_RACES	4000
+#define NR_REFUSED	100	/* enough, and no less */
 
 struct racer {
 	struct exporter *exporter;
@@ -832,7 +842,8 @@ static long race(void *data)
 		folio_lock(racer->folio);
 		if (!mmu_rmap_export_folio(&exporter->notifier, racer->folio)) {
 			folio_unlock(racer->folio);
-			WRITE_ONCE(racer->exported, racer->exported + 1);
+			/* For the walk to be anywhere. */
+			udelay(racer->exported++ % 16);
 			mmu_rmap_unexport_folio(&exporter->notifier,
 						racer->folio);
 		} else {
@@ -850,27 +861,26 @@ static void refusals_race_with_unexports(struct kunit *test)
 	struct place place;
 	int before, i, held = 0;
 
+	if (num_online_cpus() < 2)
+		kunit_skip(test, "needs two CPUs");
 	make_place(test, &place, SHARED);
 	before = folio_ref_count(place.folio);
 	racer.folio = place.folio;
 	racer.exporter->folio = place.folio;
 	racer.exporter->refuse = true;
 	task = mnk_start(test, race, &racer);
-	for (i = 0; i < NR_RACES; i++) {
+	for (i = 0; i < NR_RACES || (held < NR_REFUSED && i < 1000000); i++) {
 		if (tell(place.folio))
 			held++;
 		cond_resched();
 	}
-	/* One that certainly had something to do. */
-	for (i = 0; i < 1000 && !READ_ONCE(racer.exported); i++)
-		usleep_range(1000, 2000);
 	WRITE_ONCE(racer.stop, true);
 	MNK_ASSERT_ENDS(test, task, 0);
-	KUNIT_EXPECT_NE(test, racer.exported, 0);
+	KUNIT_EXPECT_GE(test, held, NR_REFUSED);
 	KUNIT_EXPECT_EQ(test, word_of(place.folio), 0);
 	KUNIT_EXPECT_EQ(test, folio_ref_count(place.folio), before);
 	kunit_info(test, "%u exports, %d of %d walks refused", racer.exported,
-		   held, NR_RACES);
+		   held, i);
 }
 
 static struct kunit_case rmap_cases[] = {
