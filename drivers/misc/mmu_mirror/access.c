@@ -55,6 +55,68 @@ int mirror_access_once(struct mirror *m, struct mirror_op *op)
 	return ret;
 }
 
+/*
+ * Have the page mapped into the CPU's page table as the device wants to use it.
+ * mmap_lock is held; false in @locked means that it was dropped.
+ */
+static long mirror_get_page_locked(struct mirror *m,
+				   struct mirror_fault *fault, int *locked)
+{
+	unsigned int gup_flags = fault->write ? FOLL_WRITE : 0;
+	struct vm_area_struct *vma;
+
+	/* A device's write access implies read access. */
+	vma = vma_lookup(m->mm, fault->addr);
+	if (!vma || !(vma->vm_flags & VM_READ))
+		return -EFAULT;
+
+	/* What would wait for user space or a disk fails, and is retried. */
+	if (fault->engine)
+		return get_user_pages_remote(m->mm, fault->addr, 1,
+					     gup_flags | FOLL_NOWAIT,
+					     &fault->page, NULL);
+
+	return get_user_pages_remote(m->mm, fault->addr, 1, gup_flags,
+				     &fault->page, locked);
+}
+
+/**
+ * mirror_get_page() - find out where a page is by get_user_pages()
+ * @m: the mirror.
+ * @fault: the fault, which has a reference to the page afterwards.
+ *
+ * The SPTE may be writable if write access is asked for. Then the CPU's page is
+ * dirty, too.
+ *
+ * Context: may sleep; no locks held; mm_users of the mm held.
+ *
+ * Return: 0, -EAGAIN: try again; -EFAULT: no such mapping; -EINTR, -ENOMEM.
+ */
+int mirror_get_page(struct mirror *m, struct mirror_fault *fault)
+{
+	int locked = 1;
+	long ret;
+
+	if (mirror_should_fail(m))
+		return -ENOMEM;
+	if (mmap_read_lock_killable(m->mm))
+		return -EINTR;
+	ret = mirror_get_page_locked(m, fault, &locked);
+	if (locked)
+		mmap_read_unlock(m->mm);
+
+	if (ret == -ENOMEM || ret == -EINTR)
+		return ret;
+	if (ret < 0)
+		return -EFAULT;
+	if (!ret)
+		return fatal_signal_pending(current) ? -EINTR : -EAGAIN;
+
+	fault->pfn = page_to_pfn(fault->page);
+	fault->writable = fault->write;
+	return 0;
+}
+
 /* Look the page up and install it, once. */
 static int mirror_fault_once(struct mirror *m, struct mirror_fault *fault)
 {
@@ -71,7 +133,9 @@ static int mirror_fault_once(struct mirror *m, struct mirror_fault *fault)
 		return ret;
 
 	m->ops->lock(m);
-	if (m->ops->collided(m, fault))
+	if (m->ops->install)
+		ret = m->ops->install(m, fault);
+	else if (m->ops->collided(m, fault))
 		ret = -EAGAIN;
 	else
 		ret = mirror_table_install(m, index, fault->pfn,
@@ -148,7 +212,12 @@ static int mirror_access_page(struct mirror *m, struct mirror_op *op,
 			ret = -EINTR;
 			break;
 		}
+		if (!mirror_pin_mm(m)) {
+			ret = -ESHUTDOWN;
+			break;
+		}
 		ret = mirror_fault(m, &fault);
+		mirror_unpin_mm(m);
 		if (ret)
 			break;
 		faults++;

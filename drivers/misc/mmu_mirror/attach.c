@@ -35,7 +35,7 @@
  *
  * Context: mirror.use held.
  *
- * Return: 0, -ENXIO, -ESHUTDOWN or -EPERM.
+ * Return: 0, -ENXIO, -ESHUTDOWN, -EHOSTDOWN or -EPERM.
  */
 int mirror_may_use(struct mirror *m)
 {
@@ -43,10 +43,35 @@ int mirror_may_use(struct mirror *m)
 		return -ENXIO;
 	/* A first look. Whoever makes an SPTE looks under the device lock. */
 	if (!READ_ONCE(m->live))
-		return -ESHUTDOWN;
-	if (m->mm != current->mm)
+		return READ_ONCE(m->node.fenced) ? -EHOSTDOWN : -ESHUTDOWN;
+	if (m->user != current->mm)
 		return -EPERM;
 	return 0;
+}
+
+/**
+ * mirror_pin_mm() - keep the mm from being torn down, for a fault, say
+ * @m: the mirror.
+ *
+ * Context: mirror.use held, attached.
+ *
+ * Return: false if it is too late.
+ */
+bool mirror_pin_mm(struct mirror *m)
+{
+	return mmget_not_zero(m->mm);
+}
+
+/**
+ * mirror_unpin_mm() - end what mirror_pin_mm() began
+ * @m: the mirror.
+ *
+ * This may be the last user of a process that has exited meanwhile. What follows
+ * calls back the mirror and is for somebody else to do.
+ */
+void mirror_unpin_mm(struct mirror *m)
+{
+	mmput_async(m->mm);
 }
 
 /**
@@ -122,6 +147,8 @@ static void mirror_reset(struct mirror *m, unsigned long first,
 {
 	struct mirror_zapped zapped;
 
+	if (m->ops->unmap)
+		m->ops->unmap(m);
 	m->ops->lock(m);
 	m->first = first;
 	m->last = last;
@@ -135,7 +162,7 @@ static void mirror_reset(struct mirror *m, unsigned long first,
 static void mirror_set_subscribed(struct mirror *m, bool subscribed)
 {
 	m->ops->lock(m);
-	m->subscribed = subscribed;
+	WRITE_ONCE(m->subscribed, subscribed);
 	WRITE_ONCE(m->live, subscribed);
 	m->ops->unlock(m);
 }
@@ -145,15 +172,61 @@ static void mirror_forget_mm(struct mirror *m)
 	mirror_set_subscribed(m, false);
 	mmu_notifier_slots_init(&m->shadow.slots);
 	mmdrop(m->mm);
+	mmdrop(m->user);
 	m->mm = NULL;
+	m->user = NULL;
 	m->ops = NULL;
+	m->node.fenced = false;
 }
 
 static const struct mirror_personality *const mirror_personalities[] = {
 	[MMU_MIRROR_SHADOW] = &mirror_shadow_ops,
 	[MMU_MIRROR_SVM] = &mirror_svm_ops,
+	[MMU_MIRROR_EXPORT] = &mirror_export_ops,
 	[MMU_MIRROR_REGCACHE] = &mirror_regcache_ops,
 };
+
+/**
+ * mirror_attach() - begin an attachment
+ * @m: the mirror.
+ * @ops: its personality.
+ * @mm: what to attach it to.
+ * @first: index of the first page of the window.
+ * @last: index of the last page.
+ *
+ * Who calls it is who may use it.
+ *
+ * Context: mirror.use held for writing; the caller has a reference to @mm.
+ *
+ * Return: 0 or an error; then nothing is attached.
+ */
+int mirror_attach(struct mirror *m, const struct mirror_personality *ops,
+		  struct mm_struct *mm, unsigned long first,
+		  unsigned long last)
+{
+	int ret;
+
+	if (m->mm)
+		return -EBUSY;
+	if (mirror_should_fail(m))
+		return -ENOMEM;
+
+	m->mm = mm;
+	mmgrab(m->mm);
+	m->user = current->mm;
+	mmgrab(m->user);
+	m->ops = ops;
+	m->first = first;
+	m->last = last;
+	/* Callbacks may come before subscribe returns. */
+	mirror_set_subscribed(m, true);
+
+	ret = ops->subscribe(m, first << PAGE_SHIFT,
+			     (last - first + 1) << PAGE_SHIFT);
+	if (ret)
+		mirror_forget_mm(m);
+	return ret;
+}
 
 /**
  * mirror_cmd_attach() - MMU_MIRROR_ATTACH
@@ -178,23 +251,8 @@ int mirror_cmd_attach(struct mirror *m, void *argp)
 	ret = mirror_parse_window(args->start, args->length, &first, &last);
 	if (ret)
 		return ret;
-	if (m->mm)
-		return -EBUSY;
-	if (mirror_should_fail(m))
-		return -ENOMEM;
-
-	m->mm = current->mm;
-	mmgrab(m->mm);
-	m->ops = mirror_personalities[args->personality];
-	m->first = first;
-	m->last = last;
-	/* Callbacks may come before subscribe returns. */
-	mirror_set_subscribed(m, true);
-
-	ret = m->ops->subscribe(m, args->start, args->length);
-	if (ret)
-		mirror_forget_mm(m);
-	return ret;
+	return mirror_attach(m, mirror_personalities[args->personality],
+			     current->mm, first, last);
 }
 
 /**

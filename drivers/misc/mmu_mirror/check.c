@@ -100,6 +100,7 @@ static int check_compare(struct mirror_check *c, unsigned long first,
 {
 	unsigned long index = first;
 	unsigned long first_stale = 0;
+	const struct mirror_personality *ops = c->m->ops;
 	struct mirror_spte spte;
 	u64 mapped = 0;
 	u64 stale = 0;
@@ -108,6 +109,8 @@ static int check_compare(struct mirror_check *c, unsigned long first,
 		mapped++;
 		if (!check_is_stale(&spte, c->pfns[index - first]))
 			continue;
+		if (ops->pending && ops->pending(c->m, spte.pfn))
+			return -EAGAIN;
 		if (!stale++)
 			first_stale = index;
 	}
@@ -256,6 +259,10 @@ int mirror_cmd_check(struct mirror *m, void *argp)
 		return -ENOMEM;
 	c->m = m;
 	c->args = args;
+	if (!mirror_pin_mm(m)) {
+		kfree(c);
+		return -ESHUTDOWN;
+	}
 
 	ret = mmu_interval_notifier_insert(&c->sub, m->mm, first << PAGE_SHIFT,
 					   (last - first + 1) << PAGE_SHIFT,
@@ -264,6 +271,7 @@ int mirror_cmd_check(struct mirror *m, void *argp)
 		ret = check_range(c, first, last);
 		mmu_interval_notifier_remove(&c->sub);
 	}
+	mirror_unpin_mm(m);
 	kfree(c);
 	return ret;
 }

@@ -11,12 +11,12 @@
  *
  *	detach, close -> thread		mirror_engine_stop()
  *	thread -> mirror.use		never: it tries only
- *	thread -> mm			pinned while it faults, by mmget_not_zero()
+ *	thread -> mm			pinned while it faults, by mirror_pin_mm()
  *	release -> thread		never
  *
  * The first two: detach may hold mirror.use for writing and wait for the thread.
  * The last two: the thread may be the last to drop mm_users. It does so by
- * mmput_async(), so that exit_mmap(), and with it the release callback, runs
+ * mirror_unpin_mm(), so that exit_mmap(), and with it the release callback, runs
  * elsewhere. The callback need not wait for the thread in any case, since every
  * access is made under the device lock, where the thread finds no SPTE any more.
  *
@@ -34,7 +34,6 @@
 #include <linux/prandom.h>
 #include <linux/random.h>
 #include <linux/sched.h>
-#include <linux/sched/mm.h>
 #include <linux/sched/task.h>
 
 #include "mmu_mirror.h"
@@ -74,10 +73,10 @@ static int mirror_engine_fault(struct mirror *m, const struct mirror_op *op)
 	};
 	int ret;
 
-	if (!mmget_not_zero(m->mm))
+	if (!mirror_pin_mm(m))
 		return -ESHUTDOWN;
 	ret = mirror_fault(m, &fault);
-	mmput_async(m->mm);
+	mirror_unpin_mm(m);
 	return ret;
 }
 

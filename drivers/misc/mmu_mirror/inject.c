@@ -131,8 +131,14 @@ int mirror_cmd_counters(struct mirror *m, void *argp)
 	args->flushes = mirror_read_stat(m, MIRROR_STAT_FLUSHES, reset);
 	args->unbalanced = mirror_read_stat(m, MIRROR_STAT_UNBALANCED, reset);
 
-	args->in_flight = mmu_notifier_slots_nr_ranges(&m->shadow.slots);
+	args->folios = mirror_read_stat(m, MIRROR_STAT_FOLIOS, reset);
+	args->overdue = mirror_read_stat(m, MIRROR_STAT_OVERDUE, reset);
+	args->fenced = mirror_read_stat(m, MIRROR_STAT_FENCED, reset);
+
+	args->in_flight = mmu_notifier_slots_nr_ranges(&m->shadow.slots) +
+			  READ_ONCE(m->node.in_flight);
 	args->mapped = READ_ONCE(m->nr_mapped);
+	args->exported = READ_ONCE(m->node.nr_exported);
 	return 0;
 }
 
@@ -151,12 +157,17 @@ int mirror_cmd_inject(struct mirror *m, void *argp)
 	    args->start_delay_us > MIRROR_MAX_DELAY_US ||
 	    args->end_delay_us > MIRROR_MAX_DELAY_US ||
 	    args->flush_us > MIRROR_MAX_DELAY_US ||
+	    (args->confirm_us > MIRROR_MAX_DELAY_US &&
+	     args->confirm_us != MMU_MIRROR_NEVER) ||
+	    args->patience_us > MIRROR_MAX_DELAY_US ||
 	    args->refuse > INT_MAX || args->fail_point > INT_MAX)
 		return -EINVAL;
 
 	WRITE_ONCE(m->inject.start_delay_us, args->start_delay_us);
 	WRITE_ONCE(m->inject.end_delay_us, args->end_delay_us);
 	WRITE_ONCE(m->inject.flush_us, args->flush_us);
+	WRITE_ONCE(m->inject.confirm_us, args->confirm_us);
+	WRITE_ONCE(m->inject.patience_us, args->patience_us);
 	atomic_set(&m->inject.refuse, args->refuse);
 	atomic_set(&m->inject.fail_point, args->fail_point);
 	return 0;

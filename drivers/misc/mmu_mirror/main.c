@@ -62,6 +62,7 @@ union mirror_args {
 	struct mmu_mirror_inject inject;
 	struct mmu_mirror_engine engine;
 	struct mmu_mirror_detach detach;
+	struct mmu_mirror_import import;
 	struct mmu_mirror_register reg;
 	struct mmu_mirror_deregister dereg;
 	struct mmu_mirror_key_access key_access;
@@ -124,7 +125,7 @@ static const struct mirror_command mirror_commands[] = {
 		.cmd = MMU_MIRROR_COUNTERS,
 		.use = MIRROR_USE_NONE,
 		.out = true,
-		.min_size = offsetofend(struct mmu_mirror_counters, unbalanced),
+		.min_size = offsetofend(struct mmu_mirror_counters, exported),
 		.size = sizeof(struct mmu_mirror_counters),
 		.run = mirror_cmd_counters,
 	}, {
@@ -137,7 +138,7 @@ static const struct mirror_command mirror_commands[] = {
 	}, {
 		.cmd = MMU_MIRROR_INJECT,
 		.use = MIRROR_USE_NONE,
-		.min_size = offsetofend(struct mmu_mirror_inject, reserved),
+		.min_size = offsetofend(struct mmu_mirror_inject, patience_us),
 		.size = sizeof(struct mmu_mirror_inject),
 		.run = mirror_cmd_inject,
 	}, {
@@ -154,6 +155,13 @@ static const struct mirror_command mirror_commands[] = {
 		.min_size = offsetofend(struct mmu_mirror_detach, wait_us),
 		.size = sizeof(struct mmu_mirror_detach),
 		.run = mirror_cmd_detach,
+	}, {
+		.cmd = MMU_MIRROR_IMPORT,
+		.use = MIRROR_USE_NONE,
+		.out = true,
+		.min_size = offsetofend(struct mmu_mirror_import, length),
+		.size = sizeof(struct mmu_mirror_import),
+		.run = mirror_cmd_import,
 	}, {
 		.cmd = MMU_MIRROR_REGISTER,
 		.use = MIRROR_USE_NONE,
@@ -285,6 +293,8 @@ static int mirror_open(struct inode *inode, struct file *file)
 	mutex_init(&m->mutex);
 	mirror_table_init(m);
 	mirror_regcache_init(m);
+	spin_lock_init(&m->node.lock);
+	mirror_map_init(m, file);
 	file->private_data = m;
 	return nonseekable_open(inode, file);
 }
@@ -298,6 +308,7 @@ static int mirror_release(struct inode *inode, struct file *file)
 	WARN_ON_ONCE(m->nr_mapped);
 	mirror_regcache_destroy(m);
 	xa_destroy(&m->table);
+	mirror_map_destroy(m);
 	kfree(m);
 	return 0;
 }
@@ -306,9 +317,21 @@ static const struct file_operations mirror_fops = {
 	.owner = THIS_MODULE,
 	.open = mirror_open,
 	.release = mirror_release,
+	.mmap = mirror_mmap,
 	.unlocked_ioctl = mirror_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 };
+
+/**
+ * mirror_of_file() - the mirror that is this file
+ * @file: any file.
+ *
+ * Return: the mirror, which stays as long as the file does, or NULL.
+ */
+struct mirror *mirror_of_file(struct file *file)
+{
+	return file->f_op == &mirror_fops ? file->private_data : NULL;
+}
 
 static struct miscdevice mirror_misc = {
 	.minor = MISC_DYNAMIC_MINOR,
@@ -319,7 +342,14 @@ static struct miscdevice mirror_misc = {
 
 static int __init mirror_init(void)
 {
-	return misc_register(&mirror_misc);
+	int ret = mirror_node_init();
+
+	if (ret)
+		return ret;
+	ret = misc_register(&mirror_misc);
+	if (ret)
+		mirror_node_exit();
+	return ret;
 }
 module_init(mirror_init);
 
@@ -327,6 +357,7 @@ static void __exit mirror_exit(void)
 {
 	misc_deregister(&mirror_misc);
 	mmu_notifier_synchronize();
+	mirror_node_exit();
 }
 module_exit(mirror_exit);
 

@@ -17,7 +17,9 @@
  *	mirror.use		not taken by any callback
  *	mmap_lock, rmap locks, page-table lock: the core's, held around callbacks
  *	device lock		mirror.spin or mirror.mutex
+ *	mirror_export.lock	export only
  *	mirror.table.xa_lock
+ *	mirror_node.lock	export only
  *	what folio_mark_dirty() takes
  *
  * Nothing is allocated and no user memory touched under the device lock: both
@@ -28,16 +30,22 @@
 #define _MMU_MIRROR_H
 
 #include <linux/atomic.h>
+#include <linux/fs.h>
+#include <linux/kref.h>
 #include <linux/ktime.h>
+#include <linux/list.h>
 #include <linux/mm_types.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mmu_notifier_slots.h>
+#include <linux/mmu_rmap_notifier.h>
 #include <linux/mutex.h>
 #include <linux/prandom.h>
-#include <linux/rbtree_types.h>
+#include <linux/rbtree.h>
 #include <linux/rwsem.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
 
 #include "mmu_mirror_uapi.h"
@@ -62,6 +70,9 @@ enum mirror_stat {
 	MIRROR_STAT_ENGINE,
 	MIRROR_STAT_ENGINE_FAULTS,
 	MIRROR_STAT_FLUSHES,
+	MIRROR_STAT_FOLIOS,
+	MIRROR_STAT_OVERDUE,
+	MIRROR_STAT_FENCED,
 	MIRROR_STAT_UNBALANCED,
 	MIRROR_NR_STATS,
 };
@@ -79,6 +90,7 @@ enum mirror_stat {
  * @writable: out: may the SPTE be writable?
  * @page: out: what to put once the SPTE is there, or NULL.
  * @replays: out: how often the fault began again.
+ * @priv: the personality's, from translate to install.
  */
 struct mirror_fault {
 	unsigned long addr;
@@ -91,6 +103,7 @@ struct mirror_fault {
 	bool writable;
 	struct page *page;
 	u64 replays;
+	void *priv;
 };
 
 /**
@@ -114,6 +127,15 @@ struct mirror_fault {
  * @collided: has anything happened to that page since @translate was called?
  *	Called under the device lock. If false, mirror_fault.pfn is good for as
  *	long as it is held.
+ * @unmap: Optional: all SPTEs are about to be dropped. Called with mirror.use held
+ *	for writing, or when nobody else has the mirror, without the device lock.
+ * @install: Optional: @collided and mirror_table_install() in one, for who has
+ *	more to do there. Called under the device lock, once for each @translate
+ *	that returned 0. 0, -EAGAIN: collided; or another error.
+ * @dropped: Optional: an SPTE is no more. Called under the device lock and
+ *	table.xa_lock.
+ * @pending: Optional: may this SPTE contradict the CPU's entry because the
+ *	device is still to be told? Called under the device lock.
  */
 struct mirror_personality {
 	void (*lock)(struct mirror *m);
@@ -127,6 +149,11 @@ struct mirror_personality {
 	void (*unsubscribe)(struct mirror *m);
 	int (*translate)(struct mirror *m, struct mirror_fault *fault);
 	bool (*collided)(struct mirror *m, const struct mirror_fault *fault);
+	void (*unmap)(struct mirror *m);
+	int (*install)(struct mirror *m, struct mirror_fault *fault);
+	void (*dropped)(struct mirror *m, unsigned long index,
+			unsigned long pfn);
+	bool (*pending)(struct mirror *m, unsigned long pfn);
 };
 
 /**
@@ -168,6 +195,98 @@ struct mirror_svm {
 	unsigned int now;
 	struct mirror_flush flushes[MIRROR_NR_FLUSHES];
 	unsigned long flushing;
+};
+
+/**
+ * struct mirror_revocation - what nodes are asked to drop
+ * @list: in mirror_export.revocations.
+ * @folio: are these page frame numbers? Else page indexes.
+ * @first: the first.
+ * @last: the last.
+ *
+ * Lives on the stack of whoever waits for it.
+ */
+struct mirror_revocation {
+	struct list_head list;
+	bool folio;
+	unsigned long first;
+	unsigned long last;
+};
+
+/**
+ * struct mirror_export - a window of an address space that others may use
+ * @ref: the exporter's, and one for each node.
+ * @mm: whose window, with a reference on mm_count.
+ * @owner: the exporter. For callbacks only: it does not outlive them.
+ * @sub: the subscription to @mm.
+ * @rmap: the registration as an exporter of folios.
+ * @lock: guards the rest. Nothing is installed by any node but under it.
+ * @slots: the ranges in flight.
+ * @nodes: whoever has a table, by mirror_node.list.
+ * @revocations: what is being revoked, struct mirror_revocation.
+ * @confirmed: woken when a node holds less than before.
+ * @first: index of the first page of the window.
+ * @last: index of the last page.
+ * @dead: is nothing to be installed any more? Stays true.
+ * @nr_plain: SPTEs of folios that could not be exported. Raised under @lock.
+ */
+struct mirror_export {
+	struct kref ref;
+	struct mm_struct *mm;
+	struct mirror *owner;
+	struct mmu_notifier sub;
+	struct mmu_rmap_notifier rmap;
+	spinlock_t lock;	/* see the lock order above */
+	struct mmu_notifier_slots slots;
+	struct list_head nodes;
+	struct list_head revocations;
+	wait_queue_head_t confirmed;
+	unsigned long first;
+	unsigned long last;
+	bool dead;
+	atomic_long_t nr_plain;
+};
+
+/**
+ * struct mirror_node - a mirror as a node, remote or the exporter's own
+ * @export: what it has a table of, with a reference; NULL: none. Changed with
+ *	mirror.use held for writing, while nothing else uses the node.
+ * @list: in mirror_export.nodes.
+ * @lock: guards @pages.
+ * @pages: SPTEs by page frame number, see node.c.
+ * @nr_exported: how many those are.
+ * @work: drops what is revoked, and by that confirms it.
+ * @fence: drops everything, because @work did not.
+ * @users: who needs the node to stay; guarded by mirror_export.lock.
+ * @overdue: has a folio's revocation been given up, and is to be made up for?
+ *	Guarded by mirror_export.lock.
+ * @fenced: was the node declared dead? Written under the device lock.
+ * @in_flight: of an exporter: ranges in flight.
+ */
+struct mirror_node {
+	struct mirror_export *export;
+	struct list_head list;
+	spinlock_t lock;	/* see the lock order above */
+	struct rb_root pages;
+	unsigned long nr_exported;
+	struct delayed_work work;
+	struct work_struct fence;
+	unsigned int users;
+	bool overdue;
+	bool fenced;
+	unsigned int in_flight;
+};
+
+/**
+ * struct mirror_map - copies of a node's SPTEs in its process's page table
+ * @mapping: where they are found; the file's.
+ * @unmapping: how many are about to remove some. Guarded by the device lock.
+ * @failed: by page offset, the task whose fault failed there last.
+ */
+struct mirror_map {
+	struct address_space mapping;
+	unsigned int unmapping;
+	struct xarray failed;
 };
 
 /**
@@ -224,6 +343,8 @@ struct mirror_engine {
  * @flush_us: how long flushing the device's TLB takes.
  * @refuse: non-blockable calls still to be refused.
  * @fail_point: points still to be passed up to the one that fails.
+ * @confirm_us: how late a node confirms; MMU_MIRROR_NEVER: not at all.
+ * @patience_us: how long an exporter waits for that; 0: as the module says.
  *
  * No lock: each is set and used on its own.
  */
@@ -231,6 +352,8 @@ struct mirror_inject {
 	u32 start_delay_us;
 	u32 end_delay_us;
 	u32 flush_us;
+	u32 confirm_us;
+	u32 patience_us;
 	atomic_t refuse;
 	atomic_t fail_point;
 };
@@ -242,6 +365,8 @@ struct mirror_inject {
  *	stops first.
  * @mm: what the device is attached to, with a reference on mm_count; NULL:
  *	nothing. Guarded by @use.
+ * @user: the mm that may use it, with a reference on mm_count. Another than @mm
+ *	for an importer. Guarded by @use.
  * @ops: the personality; NULL if @mm is. Guarded by @use. Callbacks know theirs.
  * @spin: the device lock of `shadow`: its young callbacks must not sleep.
  * @mutex: the device lock of the others.
@@ -257,6 +382,8 @@ struct mirror_inject {
  * @subscribed: may callbacks come? Guarded by the device lock.
  * @shadow: state of that personality.
  * @svm: state of that personality.
+ * @node: state of `export`, of exporters and importers.
+ * @map: what importers have mapped.
  * @regcache: state of that personality.
  * @engine: the engine.
  * @inject: what to do wrong.
@@ -265,6 +392,7 @@ struct mirror_inject {
 struct mirror {
 	struct rw_semaphore use;
 	struct mm_struct *mm;
+	struct mm_struct *user;
 	const struct mirror_personality *ops;
 	spinlock_t spin;	/* the device lock is one of these two */
 	struct mutex mutex;	/* the other */
@@ -277,6 +405,8 @@ struct mirror {
 	bool subscribed;
 	struct mirror_shadow shadow;
 	struct mirror_svm svm;
+	struct mirror_node node;
+	struct mirror_map map;
 	struct mirror_regcache regcache;
 	struct mirror_engine engine;
 	struct mirror_inject inject;
@@ -300,6 +430,11 @@ int mirror_get_use(struct mirror *m);
 void mirror_put_use(struct mirror *m);
 int mirror_parse_range(struct mirror *m, u64 start, u64 length,
 		       unsigned long *first, unsigned long *last);
+bool mirror_pin_mm(struct mirror *m);
+void mirror_unpin_mm(struct mirror *m);
+int mirror_attach(struct mirror *m, const struct mirror_personality *ops,
+		  struct mm_struct *mm, unsigned long first,
+		  unsigned long last);
 u64 mirror_detach(struct mirror *m);
 int mirror_cmd_attach(struct mirror *m, void *argp);
 int mirror_cmd_window(struct mirror *m, void *argp);
@@ -378,11 +513,14 @@ void mirror_table_zap(struct mirror *m, const struct mirror_personality *ops,
 		      struct mirror_zapped *zapped);
 bool mirror_table_young(struct mirror *m, unsigned long first,
 			unsigned long last, bool clear);
+bool mirror_table_use(struct mirror *m, unsigned long index, bool write,
+		      struct mirror_spte *spte);
 bool mirror_table_find(struct mirror *m, unsigned long *index,
 		       unsigned long last, struct mirror_spte *spte);
 
 /* access.c */
 int mirror_access_once(struct mirror *m, struct mirror_op *op);
+int mirror_get_page(struct mirror *m, struct mirror_fault *fault);
 int mirror_fault(struct mirror *m, struct mirror_fault *fault);
 int mirror_cmd_access(struct mirror *m, struct mmu_mirror_access *args,
 		      u64 key, bool write);
@@ -406,6 +544,42 @@ int mirror_cmd_deregister(struct mirror *m, void *argp);
 int mirror_cmd_key_read(struct mirror *m, void *argp);
 int mirror_cmd_key_write(struct mirror *m, void *argp);
 int mirror_cmd_keys(struct mirror *m, void *argp);
+
+/* export.c: the exporter's side */
+extern const struct mirror_personality mirror_export_ops;
+struct mirror_export *mirror_export_get(struct mirror *m, unsigned int fd);
+void mirror_export_put(struct mirror_export *e);
+
+/* node.c: the side of those who have a table */
+extern const struct mirror_personality mirror_import_ops;
+int mirror_node_join(struct mirror *m, struct mirror_export *e);
+void mirror_node_leave(struct mirror *m);
+bool mirror_node_holds(struct mirror *m, const struct mirror_revocation *r);
+void mirror_node_ask(struct mirror *m);
+void mirror_node_fence(struct mirror *m);
+bool mirror_node_young(struct mirror *m, const struct mirror_revocation *r);
+void mirror_node_lock(struct mirror *m);
+bool mirror_node_lock_nosleep(struct mirror *m);
+void mirror_node_unlock(struct mirror *m);
+void mirror_node_relax(struct mirror *m);
+int mirror_node_translate(struct mirror *m, struct mirror_fault *fault);
+int mirror_node_install(struct mirror *m, struct mirror_fault *fault);
+void mirror_node_dropped(struct mirror *m, unsigned long index,
+			 unsigned long pfn);
+bool mirror_node_pending(struct mirror *m, unsigned long pfn);
+int mirror_cmd_import(struct mirror *m, void *argp);
+int mirror_node_init(void);
+void mirror_node_exit(void);
+
+/* map.c: importers that map the window */
+void mirror_map_init(struct mirror *m, struct file *file);
+void mirror_map_destroy(struct mirror *m);
+void mirror_map_unmap(struct mirror *m, unsigned long first,
+		      unsigned long last);
+int mirror_mmap(struct file *file, struct vm_area_struct *vma);
+
+/* main.c */
+struct mirror *mirror_of_file(struct file *file);
 
 /* engine.c */
 int mirror_cmd_engine(struct mirror *m, void *argp);

@@ -22,7 +22,8 @@
  * and KEYS). -ESHUTDOWN: the attached address space is gone, by exit or exec.
  * -EPERM: called from another address space than the attached one (after fork,
  * say). DETACH, COUNTERS, INJECT, KEYS and ENGINE stop are exempt from the last
- * two, and of the two -ESHUTDOWN goes first. -EINTR: a fatal signal. -ENOMEM.
+ * two, and of the two -ESHUTDOWN goes first. -EHOSTDOWN: instead of -ESHUTDOWN,
+ * the device was fenced, see below. -EINTR: a fatal signal. -ENOMEM.
  *
  * Results are copied back also if the command failed, those of READ and WRITE
  * being of use then. ATTACH, WINDOW and INJECT have none.
@@ -41,6 +42,9 @@
  *	ranges in flight, faults replayed.
  * @MMU_MIRROR_SVM: like a GPU with shared virtual memory: interval
  *	subscription, hmm_range_fault(), collision and retry.
+ * @MMU_MIRROR_EXPORT: like XPMEM: other devices may import the window, and use it
+ *	from other processes. Each has a table of its own, and so has the exporter
+ *	for its own accesses. List subscription and external reverse maps.
  * @MMU_MIRROR_REGCACHE: like an RDMA card: an interval subscription for each
  *	buffer that user space registers, whose key is revoked by the first
  *	change of its mapping.
@@ -48,6 +52,7 @@
 enum mmu_mirror_personality {
 	MMU_MIRROR_SHADOW = 0,
 	MMU_MIRROR_SVM = 1,
+	MMU_MIRROR_EXPORT = 3,
 	MMU_MIRROR_REGCACHE = 4,
 };
 
@@ -81,8 +86,9 @@ struct mmu_mirror_attach {
  * @start: first address, in bytes, page aligned.
  * @length: length in bytes, page aligned, not 0.
  *
- * All SPTEs are dropped. Errors as for ATTACH. After an error the window is the
- * old one.
+ * All SPTEs are dropped. Errors as for ATTACH. -EBUSY: the window is imported by
+ * somebody. -EOPNOTSUPP: it is an importer that asks. After an error the window
+ * is the old one.
  */
 struct mmu_mirror_window {
 	__u32 size;
@@ -158,7 +164,7 @@ struct mmu_mirror_add {
  * @young: clear_flush_young, clear_young and test_young calls.
  * @nonblock: start calls that were not allowed to sleep.
  * @events: start calls by enum mmu_notifier_event.
- * @in_flight: ranges between start and end now (shadow only).
+ * @in_flight: ranges between start and end now (shadow and export only).
  * @dropped: SPTEs dropped by callbacks.
  * @dirtied: those among them that had been written through, so that the folio
  *	was marked dirty.
@@ -172,9 +178,14 @@ struct mmu_mirror_add {
  * @unbalanced: breaches of the rules seen, always 0 on a correct core: an end
  *	without a start (R5), a callback after the subscription had ended (R6), an
  *	SPTE whose page had changed without anybody being told (R1).
+ * @folios: callbacks for folios (exporters only).
+ * @overdue: those that were refused, as a node had not confirmed in time.
+ * @fenced: nodes declared dead (exporters only).
+ * @exported: SPTEs that exist now and keep their folio exported.
  *
  * They count since the file was opened or they were reset, over all
- * attachments. @in_flight and @mapped say what is now, and are not reset.
+ * attachments. @in_flight, @mapped and @exported say what is now, and are not
+ * reset.
  */
 struct mmu_mirror_counters {
 	__u32 size;
@@ -197,6 +208,10 @@ struct mmu_mirror_counters {
 	__u64 engine_faults;
 	__u64 flushes;
 	__u64 unbalanced;
+	__u64 folios;
+	__u64 overdue;
+	__u64 fenced;
+	__u64 exported;
 };
 
 /**
@@ -212,7 +227,7 @@ struct mmu_mirror_counters {
  *
  * Compared under the device's lock with no invalidation in flight over the
  * range, so the answer is exact. Adds an interval subscription over the range
- * while it runs, in both personalities.
+ * while it runs, whatever the personality.
  */
 struct mmu_mirror_check {
 	__u32 size;
@@ -224,12 +239,15 @@ struct mmu_mirror_check {
 	__u64 first_stale;
 };
 
+/* struct mmu_mirror_inject.confirm_us */
+#define MMU_MIRROR_NEVER	0xffffffff
+
 /**
  * struct mmu_mirror_inject - MMU_MIRROR_INJECT: be a difficult subscriber
  * @size: size of this struct.
  * @flags: 0.
  * @start_delay_us: sleep that long in each blockable start or invalidate.
- * @end_delay_us: sleep that long in each blockable end (shadow only).
+ * @end_delay_us: sleep that long in each blockable end (shadow and export only).
  * @refuse: answer that many non-blockable calls with -EAGAIN or false. (With a
  *	core that cannot undo a start, as the old one, this warns and leaks.)
  * @fail_point: 1-based number of the point, from now on, that fails with
@@ -238,6 +256,10 @@ struct mmu_mirror_check {
  *	waited for when all subscribers have begun theirs. A call that may not
  *	sleep is refused.
  * @reserved: 0.
+ * @confirm_us: as a node, confirm revocations so late; MMU_MIRROR_NEVER: not at
+ *	all (exporters and importers only).
+ * @patience_us: as an exporter, wait so long for a confirmation; 0: as the
+ *	module's parameter confirm_ms says.
  *
  * Replaces what was injected before. The delays are 10 seconds at most, else
  * -EINVAL. Works attached or not, and without waiting for other commands.
@@ -251,6 +273,8 @@ struct mmu_mirror_inject {
 	__u32 fail_point;
 	__u32 flush_us;
 	__u32 reserved;
+	__u32 confirm_us;
+	__u32 patience_us;
 };
 
 /* struct mmu_mirror_engine.flags */
@@ -292,6 +316,39 @@ struct mmu_mirror_detach {
 	__u32 size;
 	__u32 flags;
 	__u64 wait_us;
+};
+
+/**
+ * struct mmu_mirror_import - MMU_MIRROR_IMPORT: use what another device exports
+ * @size: size of this struct.
+ * @flags: 0.
+ * @fd: the file of the other device, attached as MMU_MIRROR_EXPORT. Having it is
+ *	the permission. It may be closed afterwards.
+ * @reserved: 0.
+ * @start: out: first address of the window, in the exporter's address space.
+ * @length: out: length of the window in bytes.
+ *
+ * Attaches the device to the exporter's window, for the caller's process to
+ * use. READ, WRITE, ADD, CHECK and ENGINE take the exporter's addresses. DETACH
+ * ends it.
+ *
+ * Each importer is a node, which has to confirm that it has dropped what the
+ * exporter's process loses. If it does not do so in time, the folio stays where
+ * that is possible (the next access answers -EBUSY, where it needs an SPTE, until
+ * the node has made up for it). Where it is not, for munmap(), say, the node is
+ * fenced: all it gets is -EHOSTDOWN, until it is detached.
+ *
+ * -EBADF: @fd is not open. -EINVAL: it is no such device, or the one that asks.
+ * -ENXIO: it is not attached. -EOPNOTSUPP: it is no exporter. -ESHUTDOWN: the
+ * exporter's process is gone, or has detached. -EBUSY: attached already.
+ */
+struct mmu_mirror_import {
+	__u32 size;
+	__u32 flags;
+	__u32 fd;
+	__u32 reserved;
+	__u64 start;
+	__u64 length;
 };
 
 /* struct mmu_mirror_register.flags: the key shall allow writing */
@@ -408,6 +465,7 @@ struct mmu_mirror_keys {
 #define MMU_MIRROR_INJECT	_IO(MMU_MIRROR_IOC, 0xd7)
 #define MMU_MIRROR_ENGINE	_IO(MMU_MIRROR_IOC, 0xd8)
 #define MMU_MIRROR_DETACH	_IO(MMU_MIRROR_IOC, 0xd9)
+#define MMU_MIRROR_IMPORT	_IO(MMU_MIRROR_IOC, 0xda)
 #define MMU_MIRROR_REGISTER	_IO(MMU_MIRROR_IOC, 0xe0)
 #define MMU_MIRROR_DEREGISTER	_IO(MMU_MIRROR_IOC, 0xe1)
 #define MMU_MIRROR_KEY_READ	_IO(MMU_MIRROR_IOC, 0xe2)

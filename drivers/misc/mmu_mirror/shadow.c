@@ -188,58 +188,13 @@ static void shadow_unsubscribe(struct mirror *m)
 	mmu_notifier_unregister(&m->shadow.sub, m->mm);
 }
 
-/*
- * Have the page mapped into the CPU's page table as the device wants to use it.
- * mmap_lock is held; false in @locked means that it was dropped.
- */
-static long shadow_get_page(struct mirror *m, struct mirror_fault *fault,
-			    int *locked)
-{
-	unsigned int gup_flags = fault->write ? FOLL_WRITE : 0;
-	struct vm_area_struct *vma;
-
-	/* A device's write access implies read access. */
-	vma = vma_lookup(m->mm, fault->addr);
-	if (!vma || !(vma->vm_flags & VM_READ))
-		return -EFAULT;
-
-	/* What would wait for user space or a disk fails, and is retried. */
-	if (fault->engine)
-		return get_user_pages_remote(m->mm, fault->addr, 1,
-					     gup_flags | FOLL_NOWAIT,
-					     &fault->page, NULL);
-
-	return get_user_pages_remote(m->mm, fault->addr, 1, gup_flags,
-				     &fault->page, locked);
-}
-
 static int shadow_translate(struct mirror *m, struct mirror_fault *fault)
 {
-	int locked = 1;
-	long ret;
-
 	spin_lock(&m->spin);
 	fault->seq = mmu_notifier_slots_seq(&m->shadow.slots);
 	spin_unlock(&m->spin);
 
-	if (mirror_should_fail(m))
-		return -ENOMEM;
-	if (mmap_read_lock_killable(m->mm))
-		return -EINTR;
-	ret = shadow_get_page(m, fault, &locked);
-	if (locked)
-		mmap_read_unlock(m->mm);
-
-	if (ret == -ENOMEM || ret == -EINTR)
-		return ret;
-	if (ret < 0)
-		return -EFAULT;
-	if (!ret)
-		return fatal_signal_pending(current) ? -EINTR : -EAGAIN;
-
-	fault->pfn = page_to_pfn(fault->page);
-	fault->writable = fault->write;
-	return 0;
+	return mirror_get_page(m, fault);
 }
 
 static bool shadow_collided(struct mirror *m, const struct mirror_fault *fault)

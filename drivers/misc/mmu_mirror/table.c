@@ -199,37 +199,68 @@ static void mirror_do_op(unsigned long pfn, struct mirror_op *op)
 	kunmap_local(page);
 }
 
+static void mirror_unpack(unsigned long packed, struct mirror_spte *spte)
+{
+	spte->pfn = spte_pfn(packed);
+	spte->writable = packed & SPTE_WRITABLE;
+	spte->dirty = packed & SPTE_DIRTY;
+	spte->accessed = packed & SPTE_ACCESSED;
+}
+
+/**
+ * mirror_table_use() - look an SPTE up, to use it
+ * @m: the mirror.
+ * @index: which.
+ * @write: for writing? Then it is dirty afterwards.
+ * @spte: out: the SPTE.
+ *
+ * Context: device lock held, which is what makes the page stay meanwhile.
+ *
+ * Return: false if there is no SPTE that allows it.
+ */
+bool mirror_table_use(struct mirror *m, unsigned long index, bool write,
+		      struct mirror_spte *spte)
+{
+	unsigned long packed = 0, want = SPTE_ACCESSED;
+	XA_STATE(xas, &m->table, index);
+	bool allowed = false;
+	void *entry;
+
+	if (write)
+		want |= SPTE_DIRTY;
+
+	xas_lock(&xas);
+	entry = xas_load(&xas);
+	if (xa_is_value(entry)) {
+		packed = xa_to_value(entry);
+		allowed = !write || (packed & SPTE_WRITABLE);
+	}
+	if (allowed && (~packed & want))
+		xas_store(&xas, xa_mk_value(packed | want));
+	xas_unlock(&xas);
+
+	mirror_unpack(packed, spte);
+	return allowed;
+}
+
 /**
  * mirror_table_access() - let the device access a page through its SPTE
  * @m: the mirror.
  * @op: the access.
  *
- * Context: device lock held, which is what makes the page stay meanwhile.
+ * Context: device lock held.
  *
  * Return: 0, -ENOENT if there is no SPTE that allows it.
  */
 int mirror_table_access(struct mirror *m, struct mirror_op *op)
 {
-	XA_STATE(xas, &m->table, op->addr >> PAGE_SHIFT);
-	unsigned long spte, want = SPTE_ACCESSED;
-	void *entry;
+	struct mirror_spte spte;
 
-	if (op->kind != MIRROR_OP_READ)
-		want |= SPTE_DIRTY;
-
-	xas_lock(&xas);
-	entry = xas_load(&xas);
-	spte = xa_is_value(entry) ? xa_to_value(entry) : 0;
-	if (!xa_is_value(entry) ||
-	    ((want & SPTE_DIRTY) && !(spte & SPTE_WRITABLE))) {
-		xas_unlock(&xas);
+	if (!mirror_table_use(m, op->addr >> PAGE_SHIFT,
+			      op->kind != MIRROR_OP_READ, &spte))
 		return -ENOENT;
-	}
-	if (~spte & want)
-		xas_store(&xas, xa_mk_value(spte | want));
-	xas_unlock(&xas);
 
-	mirror_do_op(spte_pfn(spte), op);
+	mirror_do_op(spte.pfn, op);
 	mirror_count(m, MIRROR_STAT_ACCESSES);
 	return 0;
 }
@@ -248,8 +279,9 @@ static void mirror_drop(unsigned long spte, struct mirror_zapped *zapped)
 }
 
 /* Drop some SPTEs and move @first behind them. True if that was all. */
-static bool mirror_table_zap_batch(struct mirror *m, unsigned long *first,
-				   unsigned long last,
+static bool mirror_table_zap_batch(struct mirror *m,
+				   const struct mirror_personality *ops,
+				   unsigned long *first, unsigned long last,
 				   struct mirror_zapped *zapped)
 {
 	XA_STATE(xas, &m->table, *first);
@@ -263,6 +295,9 @@ static bool mirror_table_zap_batch(struct mirror *m, unsigned long *first,
 			continue;
 		mirror_drop(xa_to_value(entry), zapped);
 		xas_store(&xas, NULL);
+		if (ops->dropped)
+			ops->dropped(m, xas.xa_index,
+				     spte_pfn(xa_to_value(entry)));
 		if (++nr == ZAP_BATCH)
 			break;
 	}
@@ -293,7 +328,7 @@ void mirror_table_zap(struct mirror *m, const struct mirror_personality *ops,
 		      struct mirror_zapped *zapped)
 {
 	memset(zapped, 0, sizeof(*zapped));
-	while (!mirror_table_zap_batch(m, &first, last, zapped)) {
+	while (!mirror_table_zap_batch(m, ops, &first, last, zapped)) {
 		if (may_sleep)
 			ops->relax(m);
 	}
@@ -308,7 +343,7 @@ void mirror_table_zap(struct mirror *m, const struct mirror_personality *ops,
  *
  * The device keeps no copies of SPTEs, so there is no TLB to flush.
  *
- * Context: device lock held.
+ * Context: device lock held, or whatever keeps the mirror there.
  *
  * Return: true if any was.
  */
@@ -343,7 +378,8 @@ bool mirror_table_young(struct mirror *m, unsigned long first,
  * @last: where to stop.
  * @spte: out: the SPTE.
  *
- * Context: device lock held.
+ * Context: device lock held, or whatever keeps the mirror there, if an SPTE that
+ * comes or goes right now does not matter.
  *
  * Return: true if there is one.
  */
@@ -363,9 +399,6 @@ bool mirror_table_find(struct mirror *m, unsigned long *index,
 		return false;
 
 	*index = xas.xa_index;
-	spte->pfn = spte_pfn(xa_to_value(entry));
-	spte->writable = xa_to_value(entry) & SPTE_WRITABLE;
-	spte->dirty = xa_to_value(entry) & SPTE_DIRTY;
-	spte->accessed = xa_to_value(entry) & SPTE_ACCESSED;
+	mirror_unpack(xa_to_value(entry), spte);
 	return true;
 }
