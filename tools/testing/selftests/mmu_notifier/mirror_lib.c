@@ -16,6 +16,7 @@
 const char * const mirror_personalities[MIRROR_NR_PERSONALITIES] = {
 	[MMU_MIRROR_SHADOW] = "shadow",
 	[MMU_MIRROR_SVM] = "svm",
+	[MMU_MIRROR_EXPORT] = "export",
 	[MMU_MIRROR_REGCACHE] = "regcache",
 };
 
@@ -186,6 +187,16 @@ int mirror_try_detach(struct mirror *m, __u64 *wait_us)
 	return err;
 }
 
+int mirror_try_import(struct mirror *m, const struct mirror *exporter)
+{
+	struct mmu_mirror_import arg = {
+		.size = sizeof(arg),
+		.fd = exporter->fd,
+	};
+
+	return command(m, MMU_MIRROR_IMPORT, &arg);
+}
+
 void mirror_open(struct mirror *m)
 {
 	demand(mirror_try_open(m), "open " MMU_MIRROR_PATH);
@@ -247,6 +258,25 @@ void mirror_refuse(struct mirror *m, unsigned int times)
 	struct mmu_mirror_inject inject = { .refuse = times };
 
 	demand(mirror_try_inject(m, &inject), "make the device refuse");
+}
+
+void mirror_import(struct mirror *m, const struct mirror *exporter)
+{
+	demand(mirror_try_import(m, exporter), "import what the device exports");
+}
+
+void mirror_confirm(struct mirror *m, unsigned int us)
+{
+	struct mmu_mirror_inject inject = { .confirm_us = us };
+
+	demand(mirror_try_inject(m, &inject), "make the device confirm late");
+}
+
+void mirror_patience(struct mirror *m, unsigned int us)
+{
+	struct mmu_mirror_inject inject = { .patience_us = us };
+
+	demand(mirror_try_inject(m, &inject), "set how long the device waits");
 }
 
 void mirror_engine_start(struct mirror *m, unsigned int flags, const void *start,

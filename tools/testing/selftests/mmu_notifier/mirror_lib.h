@@ -37,9 +37,15 @@ struct mirror {
 	int fd;
 };
 
+/* NULL: no such one */
 extern const char * const mirror_personalities[];
-/* By number; there may be numbers without a name. */
 #define MIRROR_NR_PERSONALITIES	5
+
+/* Is it subscribed to the whole mm? Then it is told of ends and of release. */
+static inline bool mirror_has_ends(unsigned int personality)
+{
+	return personality == MMU_MIRROR_SHADOW || personality == MMU_MIRROR_EXPORT;
+}
 
 extern void (*mirror_die_hook)(const char *text);
 __noreturn void mirror_die(const char *fmt, ...)
@@ -65,6 +71,7 @@ int mirror_try_inject(struct mirror *m, struct mmu_mirror_inject *inject);
 int mirror_try_engine(struct mirror *m, unsigned int flags, const void *start,
 		      size_t length, __u64 *done);
 int mirror_try_detach(struct mirror *m, __u64 *wait_us);
+int mirror_try_import(struct mirror *m, const struct mirror *exporter);
 
 void mirror_open(struct mirror *m);
 void mirror_close(struct mirror *m);
@@ -78,6 +85,9 @@ void mirror_check(struct mirror *m, const void *start, size_t length,
 void mirror_delay(struct mirror *m, unsigned int start_us, unsigned int end_us);
 void mirror_flush(struct mirror *m, unsigned int us);
 void mirror_refuse(struct mirror *m, unsigned int times);
+void mirror_import(struct mirror *m, const struct mirror *exporter);
+void mirror_confirm(struct mirror *m, unsigned int us);
+void mirror_patience(struct mirror *m, unsigned int us);
 void mirror_engine_start(struct mirror *m, unsigned int flags, const void *start,
 			 size_t length);
 __u64 mirror_engine_stop(struct mirror *m);

@@ -21,10 +21,10 @@
 static void help(FILE *to)
 {
 	fprintf(to,
-		"usage: mmu_mirror_demo [-p shadow|svm|regcache] [-e EFFORT] [-t] [--list] [SCENARIO...]\n"
+		"usage: mmu_mirror_demo [-p PERSONALITY] [-e EFFORT] [-t] [--list] [SCENARIO...]\n"
 		"Changes the memory of a process in every way that Linux knows while a device\n"
 		"works on it through /dev/mmu_mirror, and compares what the two see.\n"
-		"  -p, --personality P  only with that kind of device\n"
+		"  -p, --personality P  only with that kind of device: shadow, svm, ...\n"
 		"  -e, --effort N       storms last N times as long (1)\n"
 		"  -t, --times          say how long each took\n"
 		"  -l, --list           name the scenarios\n"

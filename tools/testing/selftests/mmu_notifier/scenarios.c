@@ -561,7 +561,7 @@ void prime_same(struct run *r, struct area *a)
 /* No range is in flight any more; whoever caused it may have to be waited for. */
 void settle(struct run *r, struct mirror *dev)
 {
-	bool ends = r->personality == MMU_MIRROR_SHADOW;
+	bool ends = mirror_has_ends(r->personality);
 	struct mmu_mirror_counters c;
 	unsigned int ms;
 
@@ -604,7 +604,8 @@ void account(struct run *r, struct mirror *dev)
 	if (mirror_try_counters(dev, &c, 0))
 		return;
 	r->v->callbacks += c.start;
-	if (r->personality == MMU_MIRROR_SHADOW)
+	r->v->callbacks += c.folios;
+	if (mirror_has_ends(r->personality))
 		r->v->callbacks += c.release;
 	r->v->dropped += c.dropped;
 	r->v->accesses += c.accesses;

@@ -70,7 +70,7 @@ enum outcome {
  * @outcome: enum outcome.
  * @claims: how many times op_end() asked for at least one callback. 0 is a
  *	failure: the scenario never exercised its hook.
- * @callbacks: start and release calls received.
+ * @callbacks: start and release calls received, and those for folios.
  * @dropped: SPTEs dropped by them.
  * @accesses: device accesses, page-wise.
  * @stale: accesses, and answers of MMU_MIRROR_CHECK, that contradicted what

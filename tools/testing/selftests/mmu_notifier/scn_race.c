@@ -148,7 +148,7 @@ static void scn_fault_in_flight(struct run *r)
 	struct mirror other = { .fd = -1 }, *slow = &r->dev;
 	__u64 began, word;
 
-	if (r->personality != MMU_MIRROR_SHADOW) {
+	if (!mirror_has_ends(r->personality)) {
 		mirror_open(&other);
 		mirror_attach(&other, MMU_MIRROR_SHADOW, r->arena, ARENA_BYTES);
 		slow = &other;

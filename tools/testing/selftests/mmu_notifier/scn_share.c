@@ -421,7 +421,8 @@ static void scn_uffd_wp(struct run *r)
 	helper_start(r, &server, uffd_server, &fd);
 	for (i = 0; i < NR_EACH; i += 2)
 		cpu_fill(r, a, i);
-	if (r->personality == MMU_MIRROR_SHADOW)
+	/* these wait for user space in a fault of theirs */
+	if (r->personality == MMU_MIRROR_SHADOW || r->personality == MMU_MIRROR_EXPORT)
 		for (i = 1; i < NR_EACH; i += 2)
 			dev_fill(r, a, i);
 	helper_stop(&server);

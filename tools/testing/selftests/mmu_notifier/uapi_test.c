@@ -84,6 +84,10 @@ FIXTURE_VARIANT_ADD(uapi, svm) {
 	.personality = MMU_MIRROR_SVM,
 };
 
+FIXTURE_VARIANT_ADD(uapi, export) {
+	.personality = MMU_MIRROR_EXPORT,
+};
+
 FIXTURE_VARIANT_ADD(uapi, regcache) {
 	.personality = MMU_MIRROR_REGCACHE,
 };
@@ -151,7 +155,7 @@ TEST_F(uapi, unknown_command)
 	union argument arg = { .size = sizeof(arg) };
 
 	EXPECT_EQ(issue(&self->dev, _IO(MMU_MIRROR_IOC, 0xcf), &arg), -ENOTTY);
-	EXPECT_EQ(issue(&self->dev, _IO(MMU_MIRROR_IOC, 0xda), &arg), -ENOTTY);
+	EXPECT_EQ(issue(&self->dev, _IO(MMU_MIRROR_IOC, 0xff), &arg), -ENOTTY);
 	EXPECT_EQ(issue(&self->dev, _IO('m', 0xd0), &arg), -ENOTTY);
 	EXPECT_EQ(issue(&self->dev, _IOW(MMU_MIRROR_IOC, 0xd0, int), &arg), -ENOTTY);
 }
@@ -386,7 +390,7 @@ TEST_F(uapi, counters)
 	EXPECT_EQ(mirror_try_counters(&self->dev, &c, MMU_MIRROR_RESET), 0);
 	EXPECT_GE(c.start, 1u);
 	EXPECT_GE(c.events[EV_CLEAR], 1u);
-	EXPECT_EQ(c.end, variant->personality == MMU_MIRROR_SHADOW ? c.start : 0);
+	EXPECT_EQ(c.end, mirror_has_ends(variant->personality) ? c.start : 0);
 	EXPECT_EQ(c.dropped, 1u);
 	EXPECT_EQ(c.faults, 1u);
 	EXPECT_GE(c.accesses, 1u);
