@@ -197,6 +197,70 @@ int mirror_try_import(struct mirror *m, const struct mirror *exporter)
 	return command(m, MMU_MIRROR_IMPORT, &arg);
 }
 
+int mirror_try_register(struct mirror *m, const void *start, size_t length,
+			unsigned int flags, __u64 *key)
+{
+	struct mmu_mirror_register arg = {
+		.size = sizeof(arg),
+		.flags = flags,
+		.start = (uintptr_t)start,
+		.length = length,
+	};
+	int err = command(m, MMU_MIRROR_REGISTER, &arg);
+
+	if (key)
+		*key = arg.key;
+	if (!err != !!arg.key)
+		mirror_die("device registers with %d and key %#llx", err, arg.key);
+	return err;
+}
+
+int mirror_try_deregister(struct mirror *m, __u64 key)
+{
+	struct mmu_mirror_deregister arg = { .size = sizeof(arg), .key = key };
+
+	return command(m, MMU_MIRROR_DEREGISTER, &arg);
+}
+
+static int key_access(struct mirror *m, unsigned long cmd, __u64 key,
+		      const void *addr, const void *buf, size_t length,
+		      unsigned int flags)
+{
+	struct mmu_mirror_key_access access = {
+		.size = sizeof(access),
+		.flags = flags,
+		.key = key,
+		.addr = (uintptr_t)addr,
+		.length = length,
+		.buffer = (uintptr_t)buf,
+	};
+	int err = command(m, cmd, &access);
+
+	if (!err && access.done != length)
+		mirror_die("device moved %llu bytes of %zu and called it success",
+			   access.done, length);
+	return err;
+}
+
+int mirror_try_key_read(struct mirror *m, __u64 key, const void *addr, void *buf,
+			size_t length, unsigned int flags)
+{
+	return key_access(m, MMU_MIRROR_KEY_READ, key, addr, buf, length, flags);
+}
+
+int mirror_try_key_write(struct mirror *m, __u64 key, const void *addr,
+			 const void *buf, size_t length, unsigned int flags)
+{
+	return key_access(m, MMU_MIRROR_KEY_WRITE, key, addr, buf, length, flags);
+}
+
+int mirror_try_keys(struct mirror *m, struct mmu_mirror_keys *keys)
+{
+	memset(keys, 0, sizeof(*keys));
+	keys->size = sizeof(*keys);
+	return command(m, MMU_MIRROR_KEYS, keys);
+}
+
 void mirror_open(struct mirror *m)
 {
 	demand(mirror_try_open(m), "open " MMU_MIRROR_PATH);

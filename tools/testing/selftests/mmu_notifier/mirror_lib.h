@@ -72,6 +72,14 @@ int mirror_try_engine(struct mirror *m, unsigned int flags, const void *start,
 		      size_t length, __u64 *done);
 int mirror_try_detach(struct mirror *m, __u64 *wait_us);
 int mirror_try_import(struct mirror *m, const struct mirror *exporter);
+int mirror_try_register(struct mirror *m, const void *start, size_t length,
+			unsigned int flags, __u64 *key);
+int mirror_try_deregister(struct mirror *m, __u64 key);
+int mirror_try_key_read(struct mirror *m, __u64 key, const void *addr, void *buf,
+			size_t length, unsigned int flags);
+int mirror_try_key_write(struct mirror *m, __u64 key, const void *addr,
+			 const void *buf, size_t length, unsigned int flags);
+int mirror_try_keys(struct mirror *m, struct mmu_mirror_keys *keys);
 
 void mirror_open(struct mirror *m);
 void mirror_close(struct mirror *m);
