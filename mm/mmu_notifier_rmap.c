@@ -168,7 +168,7 @@ mmu_rmap_next(struct mmu_rmap_notifier *notifier, u64 word)
  * @notifier: the exporter; its ops are set, its memory stays until
  *	mmu_rmap_notifier_unregister() has returned.
  *
- * Context: may sleep.
+ * Context: may sleep; takes the lock of CPU hotplug, so not under locks of mm/.
  *
  * Return: 0; -EINVAL without ops or an invalidate_folio; -EOPNOTSUPP if the
  * kernel was booted with mmu_rmap_notifier=off, or built without it.
@@ -202,7 +202,7 @@ EXPORT_SYMBOL_GPL(mmu_rmap_notifier_register);
  * Waits for callbacks of this exporter, and for no other's.
  *
  * Context: may sleep; not from a callback, nor under a lock that one takes, nor
- * under a folio's lock.
+ * under locks of mm/.
  */
 void mmu_rmap_notifier_unregister(struct mmu_rmap_notifier *notifier)
 {

@@ -87,15 +87,16 @@ static inline bool mmu_rmap_clean_folio(struct folio *folio)
 /**
  * mmu_rmap_clear_young_folio() - has a folio been accessed from elsewhere?
  * @folio: the folio.
+ * @locked: it is locked; if not, nobody is asked.
  *
- * Context: folio locked, with a reference of the caller's; may sleep.
+ * Context: with a reference of the caller's; may sleep.
  *
  * Return: true if so, since the last call.
  */
-static inline bool mmu_rmap_clear_young_folio(struct folio *folio)
+static inline bool mmu_rmap_clear_young_folio(struct folio *folio, bool locked)
 {
 	if (static_branch_unlikely(&mmu_rmap_exporters))
-		return __mmu_rmap_clear_young_folio(folio);
+		return locked && __mmu_rmap_clear_young_folio(folio);
 	return false;
 }
 
@@ -132,7 +133,7 @@ static inline bool mmu_rmap_clean_folio(struct folio *folio)
 	return false;
 }
 
-static inline bool mmu_rmap_clear_young_folio(struct folio *folio)
+static inline bool mmu_rmap_clear_young_folio(struct folio *folio, bool locked)
 {
 	return false;
 }

@@ -44,6 +44,8 @@ build_step()
 		[ ! -d "$LINUX/$dir" ] || ours+=" $dir/"
 	done
 	[ ! -e "$LINUX/mm/mmu_notifier_interval.c" ] || ours+=" mm/mmu_notifier_interval.o"
+	[ ! -e "$LINUX/mm/mmu_notifier_rmap.c" ] ||
+		ours+=" mm/mmu_notifier_rmap.o mm/page_ext.o mm/truncate.o"
 	cp "$config" "$KBUILD/.config" &&
 		kmake olddefconfig &&
 		kmake -j"$JOBS" $objects $ours
