@@ -35,7 +35,8 @@
  * A node that does not confirm in time:
  *
  *	a folio is wanted	-EBUSY. The core keeps the folio, the node makes
- *				up for it when it comes back (`overdue`).
+ *				up for it when it comes back (`overdue`). Until
+ *				then it is not waited for by other folios.
  *	a range, release,	the node is *fenced*: its table is emptied
  *	detach			without it, and it is refused from then on. These
  *				callbacks cannot fail.
@@ -95,15 +96,24 @@ static bool export_held(struct mirror_export *e,
 	return false;
 }
 
+/* For a folio nobody waits who has been waited for in vain and not been back. */
 static bool export_is_confirmed(struct mirror_export *e,
 				const struct mirror_revocation *r)
 {
-	bool held;
+	bool confirmed = true;
+	struct mirror *m;
 
 	spin_lock(&e->lock);
-	held = export_held(e, r);
+	list_for_each_entry(m, &e->nodes, node.list) {
+		if (r->folio && m->node.overdue)
+			continue;
+		if (mirror_node_holds(m, r)) {
+			confirmed = false;
+			break;
+		}
+	}
 	spin_unlock(&e->lock);
-	return !held;
+	return confirmed;
 }
 
 /* Returns whether anybody was asked. */

@@ -31,6 +31,10 @@
 #define SECONDS		120
 #define MS		1000u
 
+#ifndef SYS_process_mrelease
+#define SYS_process_mrelease	448
+#endif
+
 /* ---------------------------------------------------------------- peers */
 
 enum job {
@@ -429,11 +433,13 @@ static __u64 load(char *window, size_t i)
 			TH_LOG("page %zu", _i); \
 } while (0)
 
-#define NEED(why) do { \
-	const char *_why = why; \
-	if (_why) \
-		SKIP(return, "%s", _why); \
-} while (0)
+/* As in the scenarios, what is missing is a failure, unless that is wanted. */
+static bool lacks(const char *why)
+{
+	if (why && !getenv("MMU_MIRROR_LENIENT"))
+		mirror_die("missing here: %s", why);
+	return why;
+}
 
 #define TEST_EXPORT(name)	TEST_F_TIMEOUT(export, name, SECONDS)
 
@@ -465,7 +471,8 @@ TEST_EXPORT(access)
 
 TEST_EXPORT(swapped)
 {
-	NEED(need_swap());
+	if (lacks(need_swap()))
+		SKIP(return, "no swap");
 	PRIME(B, self->window, NR);
 	/* what only B has written is not lost */
 	ASSERT_EQ(evict(self->window, NR), NR);
@@ -481,7 +488,8 @@ TEST_EXPORT(migrated)
 {
 	__u64 pfns[NR];
 
-	NEED(need_nodes());
+	if (lacks(need_nodes()))
+		SKIP(return, "no second node");
 	PRIME(B, self->window, NR);
 	pages_pfns(self->window, NR, pfns);
 	ASSERT_EQ(pages_move(0, self->window, NR, !page_node(self->window)), NR);
@@ -602,7 +610,8 @@ TEST_EXPORT(shmem_swapped)
 	int fd = new_file(true);
 	unsigned int tries;
 
-	NEED(need_swap());
+	if (lacks(need_swap()))
+		SKIP(return, "no swap");
 	WINDOW_OVER(fd);
 	PRIME(B, self->window, NR);
 	lru_drain();
@@ -681,7 +690,8 @@ TEST_EXPORT(forked)
 			if (i % 2)
 				*word(self->window, i) = ++self->value;
 			else
-				ASSERT_EQ(peer_write(B, word(self->window, i), ++self->value, 0), 0);
+				ASSERT_EQ(peer_write(B, word(self->window, i), ++self->value, 0),
+					  0);
 		}
 		AGREE(B, self->window, NR);
 		ASSERT_EQ(write(go[1], &byte, 1), 1);
@@ -699,7 +709,8 @@ TEST_EXPORT(merged)
 	__u64 v;
 	size_t i;
 
-	NEED(need_ksm());
+	if (lacks(need_ksm()))
+		SKIP(return, "no KSM");
 	PRIME(B, self->window, NR);
 	self->value++;
 	for (i = 0; i < NR; i++)
@@ -736,7 +747,8 @@ TEST_EXPORT(split)
 	__u64 v;
 	size_t i;
 
-	NEED(need_debugfs());
+	if (lacks(need_debugfs()))
+		SKIP(return, "no debugfs");
 	huge = map(2 * huge_size, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 	ASSERT_NE(huge, MAP_FAILED);
 	huge = (char *)(((uintptr_t)huge + huge_size - 1) / huge_size * huge_size);
@@ -779,7 +791,8 @@ TEST_EXPORT(hugetlb)
 	struct peer p;
 	char *huge;
 
-	NEED(need_hugetlb(2));
+	if (lacks(need_hugetlb(2)))
+		SKIP(return, "no huge pages");
 	huge = map(huge_size, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1);
 	ASSERT_NE(huge, MAP_FAILED);
 	mirror_open(&a);
@@ -816,7 +829,8 @@ TEST_EXPORT(several_importers)
 	size_t i;
 	int n;
 
-	NEED(need_swap());
+	if (lacks(need_swap()))
+		SKIP(return, "no swap");
 	for (; self->nr_peers < MAX_PEERS; self->nr_peers++) {
 		ASSERT_EQ(peer_start(&self->b[self->nr_peers], &self->a, true), 0);
 		ASSERT_EQ(peer_do(&self->b[self->nr_peers], JOB_IMPORT), 0);
@@ -1229,7 +1243,8 @@ TEST_EXPORT(never_confirms_folio)
 	__u64 pfns[NR], v;
 	int node;
 
-	NEED(need_nodes());
+	if (lacks(need_nodes()))
+		SKIP(return, "no second node");
 	PRIME(B, self->window, NR - 1);
 	node = page_node(self->window);
 	pages_pfns(self->window, NR, pfns);
@@ -1269,7 +1284,8 @@ TEST_EXPORT(overdue_folio)
 	unsigned int ms;
 	int node;
 
-	NEED(need_nodes());
+	if (lacks(need_nodes()))
+		SKIP(return, "no second node");
 	PRIME(B, self->window, NR);
 	node = page_node(self->window);
 	mirror_patience(&self->a, 20 * MS);
@@ -1310,6 +1326,136 @@ TEST_EXPORT(never_confirms_truncation)
 			continue;
 		EXPECT_EQ(v, old);
 	}
+	close(fd);
+}
+
+/* A swapped page that a node did not give back is found again in the swap cache. */
+TEST_EXPORT(never_confirms_swap)
+{
+	__u64 began, v;
+	size_t i;
+
+	if (lacks(need_swap()))
+		SKIP(return, "no swap");
+	PRIME(B, self->window, NR);
+	mirror_patience(&self->a, 1000 * MS);
+	mirror_confirm(&B->dev, MMU_MIRROR_NEVER);
+	lru_drain();
+	/* it is waited for once, not for each page */
+	began = now_us();
+	ASSERT_EQ(madvise(self->window, self->length, MADV_PAGEOUT), 0);
+	EXPECT_LT(now_us() - began, NR / 2 * 1000 * MS);
+	EXPECT_GE(counters_of(&self->a).overdue, NR);
+	EXPECT_EQ(counters_of(&self->a).fenced, 0u);
+	for (i = 0; i < NR; i++) {
+		ASSERT_EQ(peer_write(B, word(self->window, i), ++self->value,
+				     MMU_MIRROR_NOFAULT), 0);
+		EXPECT_EQ(load(self->window, i), self->value);
+		*word(self->window, i) = ++self->value;
+		EXPECT_EQ(peer_read(B, word(self->window, i), &v, MMU_MIRROR_NOFAULT), 0);
+		EXPECT_EQ(v, self->value);
+	}
+	mirror_confirm(&B->dev, 0);
+	mirror_patience(&self->a, 10000 * MS);
+	ASSERT_EQ(madvise(self->window, page_size, MADV_DONTNEED), 0);
+	ASSERT_EQ(evict(word(self->window, 1), NR - 1), NR - 1);
+	AGREE(B, self->window, NR);
+}
+
+/* The child of a test, which is A there, and about to be killed in a callback. */
+struct dying {
+	char *window;
+	int go;
+};
+
+static void *drop_behind(void *arg)
+{
+	struct dying *d = arg;
+	char byte;
+
+	if (read(d->go, &byte, 1) == 1)
+		madvise(d->window + NR * page_size, page_size, MADV_DONTNEED);
+	return NULL;
+}
+
+static void dying_exporter(struct mirror *a, char *window, int ready, int go)
+{
+	struct dying d = { .window = window, .go = go };
+	pthread_t thread;
+	char byte = 0;
+	size_t i;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (mirror_try_attach(a, MMU_MIRROR_EXPORT, window, NR * page_size))
+		_exit(1);
+	for (i = 0; i <= NR; i++)
+		*word(window, i) = 0xa000 + i;
+	/* before callbacks are slow: it takes mmap_lock for writing */
+	if (pthread_create(&thread, NULL, drop_behind, &d) || write(ready, &byte, 1) != 1)
+		_exit(1);
+	for (;;)
+		pause();
+}
+
+/*
+ * process_mrelease(), as the OOM reaper, does not wait for a node. A thread of A's
+ * sleeps in a callback meanwhile, which keeps the memory of the dead process.
+ */
+TEST_EXPORT(must_not_sleep)
+{
+	int ready[2], go[2], fd, status, err = 0;
+	struct mmu_mirror_counters c, before;
+	struct mirror a, b;
+	__u64 v, deadline;
+	unsigned int ms;
+	char *window, byte = 0;
+	pid_t pid;
+	size_t i;
+
+	window = map(self->length + page_size, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	ASSERT_NE(window, MAP_FAILED);
+	mirror_open(&a);
+	mirror_open(&b);
+	ASSERT_EQ(pipe(ready) | pipe(go), 0);
+	pid = fork();
+	ASSERT_GE(pid, 0);
+	if (!pid)
+		dying_exporter(&a, window, ready[1], go[0]);
+	ASSERT_EQ(read(ready[0], &byte, 1), 1);
+	mirror_import(&b, &a);
+	for (i = 0; i < NR; i++)
+		mirror_read(&b, word(window, i), &v, sizeof(v));
+	before = counters_of(&a);
+	mirror_delay(&a, 8000 * MS, 0);
+	ASSERT_EQ(write(go[1], &byte, 1), 1);
+	for (ms = 0; ms < 20000 && counters_of(&a).start == before.start; ms++)
+		sleep_ms(1);
+	fd = syscall(SYS_pidfd_open, pid, 0);
+	ASSERT_GE(fd, 0);
+	ASSERT_EQ(kill(pid, SIGKILL), 0);
+	deadline = now_us() + 5000 * MS;
+	do {
+		err = syscall(SYS_process_mrelease, fd, 0) ? -errno : 0;
+		c = counters_of(&a);
+	} while (err && !c.refused && now_us() < deadline);
+	EXPECT_EQ(err, -EAGAIN);
+	EXPECT_GT(c.nonblock, 0u);
+	EXPECT_GT(c.refused, 0u);
+	for (i = 0; i < NR; i++) {
+		EXPECT_EQ(mirror_try_read(&b, word(window, i), &v, 8, MMU_MIRROR_NOFAULT), 0);
+		EXPECT_EQ(v, 0xa000 + i);
+	}
+
+	/* nobody has to be asked: it goes ahead */
+	EXPECT_EQ(mirror_try_detach(&b, NULL), 0);
+	EXPECT_EQ(syscall(SYS_process_mrelease, fd, 0) ? -errno : 0, 0);
+	EXPECT_EQ(counters_of(&a).release, 0u);
+	ASSERT_EQ(waitpid(pid, &status, 0), pid);
+	c = counters_of(&a);
+	EXPECT_EQ(c.start, c.end + c.refused);
+	EXPECT_EQ(c.in_flight, 0u);
+	mirror_close(&a);
+	mirror_close(&b);
 	close(fd);
 }
 

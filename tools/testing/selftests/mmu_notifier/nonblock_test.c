@@ -373,6 +373,10 @@ FIXTURE_VARIANT_ADD(late, svm) {
 	.personality = MMU_MIRROR_SVM,
 };
 
+FIXTURE_VARIANT_ADD(late, export) {
+	.personality = MMU_MIRROR_EXPORT,
+};
+
 FIXTURE_SETUP(late)
 {
 	int err = mirror_try_open(&self->early);
