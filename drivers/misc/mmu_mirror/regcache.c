@@ -15,16 +15,18 @@
  *	valid		its key is good; since then, no change has come
  *	kill		unlinked, SPTEs dropped, key revoked; never linked again
  *
- *	link -> valid	MMU_MIRROR_REGISTER, when every page has been faulted
+ *	link -> valid	MMU_MIRROR_REGISTER, when every page has been faulted and
+ *			none has changed since
  *	valid -> kill	invalidate, and whatever ends registrations
- *	link -> kill	the same, but invalidate: what changes while the pages are
- *			faulted is faulted again, as in `svm`
+ *	link -> kill	the same, but invalidate: if anything changes while the
+ *			pages are faulted, all are faulted again
  *
  * SPTEs are kept by address, as for the other personalities, and shared by the
  * registrations that overlap. Each is covered by a linked one: a registration
  * takes the SPTEs of all its pages with it when it is killed. Others that need
  * them fault again, each under its own subscription. So a valid key may lack an
- * SPTE, but every SPTE has a subscription that sees to it (R1).
+ * SPTE, but every SPTE has a subscription that sees to it (R1). And the CPU's
+ * entry is there: it was when the key became valid, and has not changed since.
  *
  * A killed registration is removed without waiting, for the killer may be a
  * callback: mmu_interval_notifier_remove_async(). It goes when the last fault
@@ -80,6 +82,7 @@
  * @keyless: was it made by the device? Constant.
  * @linked: is it in the tables? Guarded by the device lock.
  * @valid: is the key good? Likewise.
+ * @changed: has a change come while it was not? Likewise.
  */
 struct mirror_reg {
 	struct mmu_interval_notifier sub;
@@ -91,6 +94,7 @@ struct mirror_reg {
 	bool keyless;
 	bool linked;
 	bool valid;
+	bool changed;
 };
 
 static void regcache_lock(struct mirror *m)
@@ -189,6 +193,7 @@ static void reg_change(struct mirror *m, struct mirror_reg *reg,
 		return;
 	}
 
+	reg->changed = true;
 	mirror_table_zap(m, &mirror_regcache_ops,
 			 max(reg->pages.start, range->start >> PAGE_SHIFT),
 			 min(reg->pages.last, (range->end - 1) >> PAGE_SHIFT),
@@ -581,7 +586,7 @@ static int regcache_fill(struct mirror *m,
 	return ret;
 }
 
-/* The key is good from now on, or there is none. */
+/* The key is good from now on, or there is none; -EAGAIN: fill it again. */
 static int regcache_finish(struct mirror *m, u64 key, int ret)
 {
 	struct mirror_reg *reg;
@@ -592,6 +597,10 @@ static int regcache_finish(struct mirror *m, u64 key, int ret)
 		ret = -EKEYREVOKED;
 	} else if (reg && ret) {
 		reg_kill(m, reg);
+	} else if (reg && reg->changed) {
+		reg->changed = false;
+		mirror_count(m, MIRROR_STAT_REPLAYS);
+		ret = -EAGAIN;
 	} else if (reg) {
 		reg->valid = true;
 		m->regcache.valid++;
@@ -624,8 +633,10 @@ int mirror_cmd_register(struct mirror *m, void *argp)
 	if (ret)
 		return ret;
 
-	ret = regcache_fill(m, args);
-	ret = regcache_finish(m, args->key, ret);
+	do {
+		ret = regcache_fill(m, args);
+		ret = regcache_finish(m, args->key, ret);
+	} while (ret == -EAGAIN);
 	if (ret)
 		args->key = 0;
 	return ret;
