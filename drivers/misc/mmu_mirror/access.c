@@ -13,7 +13,8 @@
  *	reserve		room for the SPTE
  *	translate	look the page up, noting when that began
  *	device lock
- *	collided?	if so, unlock and begin again: that is a replay
+ *	collided?	if so, unlock and begin again: that is a replay (`sva` looks
+ *			the page up here, and begins again if it is not there)
  *	install
  *	device unlock
  *	put the page, if translating took a reference
@@ -303,6 +304,31 @@ int mirror_cmd_access(struct mirror *m, struct mmu_mirror_access *args,
 	}
 	kfree(op.buf);
 	return ret;
+}
+
+/**
+ * mirror_load_word() - have the device read a word, faulting as needed
+ * @m: the mirror.
+ * @addr: its address, 8-byte aligned.
+ * @word: out: the word.
+ *
+ * What one thread reads by this is read in the order of its calls: the device
+ * lock is taken for each, and to release and take it again orders loads.
+ *
+ * Context: may sleep; called by a thread of the attached process.
+ *
+ * Return: 0 or an error.
+ */
+int mirror_load_word(struct mirror *m, unsigned long addr, u64 *word)
+{
+	struct mirror_op op = {
+		.kind = MIRROR_OP_READ,
+		.addr = addr,
+		.len = sizeof(*word),
+		.buf = word,
+	};
+
+	return mirror_access_page(m, &op, false, NULL);
 }
 
 /**

@@ -171,6 +171,7 @@ static void mirror_forget_mm(struct mirror *m)
 {
 	mirror_set_subscribed(m, false);
 	mmu_notifier_slots_init(&m->shadow.slots);
+	m->sva.in_flight = 0;
 	mmdrop(m->mm);
 	mmdrop(m->user);
 	m->mm = NULL;
@@ -182,6 +183,7 @@ static void mirror_forget_mm(struct mirror *m)
 static const struct mirror_personality *const mirror_personalities[] = {
 	[MMU_MIRROR_SHADOW] = &mirror_shadow_ops,
 	[MMU_MIRROR_SVM] = &mirror_svm_ops,
+	[MMU_MIRROR_SVA] = &mirror_sva_ops,
 	[MMU_MIRROR_EXPORT] = &mirror_export_ops,
 	[MMU_MIRROR_REGCACHE] = &mirror_regcache_ops,
 };

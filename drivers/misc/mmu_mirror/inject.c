@@ -3,13 +3,14 @@
  * What tests ask the device, and what they ask of it: counters, and being a
  * difficult subscriber.
  *
- * None of it takes a lock. Counters are atomic each on its own, and may be read
- * while a callback sleeps or somebody waits in a detach.
+ * None of it takes a lock, but HOLD for a moment. Counters are atomic each on its
+ * own, and may be read while a callback sleeps or somebody waits in a detach.
  */
 #define pr_fmt(fmt) "mmu_mirror: " fmt
 
 #include <linux/atomic.h>
 #include <linux/delay.h>
+#include <linux/jiffies.h>
 #include <linux/limits.h>
 #include <linux/time64.h>
 
@@ -74,6 +75,61 @@ void mirror_delay(const u32 *delay_us)
 }
 
 /**
+ * mirror_hold() - wait in an end callback until somebody lets it go
+ * @m: the mirror.
+ * @range: what it is for. Those outside of the window are not held.
+ *
+ * Context: may sleep, for a time that is limited.
+ */
+void mirror_hold(struct mirror *m, const struct mmu_notifier_range *range)
+{
+	u32 us = READ_ONCE(m->inject.hold_us);
+	s64 nr;
+
+	if (!us || (range->end - 1) >> PAGE_SHIFT < READ_ONCE(m->first) ||
+	    range->start >> PAGE_SHIFT > READ_ONCE(m->last))
+		return;
+	nr = atomic64_inc_return(&m->inject.held);
+	wake_up_all(&m->inject.wait);
+	wait_event_timeout(m->inject.wait,
+			   atomic64_read(&m->inject.let_go) >= nr,
+			   usecs_to_jiffies(us));
+}
+
+/**
+ * mirror_cmd_hold() - MMU_MIRROR_HOLD
+ * @m: the mirror.
+ * @argp: the arguments, struct mmu_mirror_hold.
+ *
+ * Return: 0, -EINVAL, -ETIMEDOUT, -EINTR, or as mirror_get_use().
+ */
+int mirror_cmd_hold(struct mirror *m, void *argp)
+{
+	struct mmu_mirror_hold *args = argp;
+	s64 nr = args->held;
+	long ret;
+
+	if (args->flags || args->timeout_us > MIRROR_MAX_DELAY_US ||
+	    nr < 0 || nr > atomic64_read(&m->inject.held))
+		return -EINVAL;
+	ret = mirror_get_use(m);
+	if (ret)
+		return ret;
+	/* Not held while waiting: what is waited for may wait for a detach. */
+	mirror_put_use(m);
+
+	atomic64_set(&m->inject.let_go, nr);
+	wake_up_all(&m->inject.wait);
+	ret = wait_event_killable_timeout(m->inject.wait,
+					  atomic64_read(&m->inject.held) > nr,
+					  usecs_to_jiffies(args->timeout_us));
+	args->held = atomic64_read(&m->inject.held);
+	if (ret < 0)
+		return -EINTR;
+	return ret ? 0 : -ETIMEDOUT;
+}
+
+/**
  * mirror_count_invalidation() - count a start or invalidate call
  * @m: the mirror.
  * @range: what it was called for.
@@ -134,8 +190,11 @@ int mirror_cmd_counters(struct mirror *m, void *argp)
 	args->folios = mirror_read_stat(m, MIRROR_STAT_FOLIOS, reset);
 	args->overdue = mirror_read_stat(m, MIRROR_STAT_OVERDUE, reset);
 	args->fenced = mirror_read_stat(m, MIRROR_STAT_FENCED, reset);
+	args->ranges = mirror_read_stat(m, MIRROR_STAT_RANGES, reset);
+	args->whole = mirror_read_stat(m, MIRROR_STAT_WHOLE, reset);
 
 	args->in_flight = mmu_notifier_slots_nr_ranges(&m->shadow.slots) +
+			  READ_ONCE(m->sva.in_flight) +
 			  READ_ONCE(m->node.in_flight);
 	args->mapped = READ_ONCE(m->nr_mapped);
 	args->exported = READ_ONCE(m->node.nr_exported);
@@ -153,13 +212,14 @@ int mirror_cmd_inject(struct mirror *m, void *argp)
 {
 	struct mmu_mirror_inject *args = argp;
 
-	if (args->flags || args->reserved ||
+	if (args->flags || args->reserved || args->reserved2 ||
 	    args->start_delay_us > MIRROR_MAX_DELAY_US ||
 	    args->end_delay_us > MIRROR_MAX_DELAY_US ||
 	    args->flush_us > MIRROR_MAX_DELAY_US ||
 	    (args->confirm_us > MIRROR_MAX_DELAY_US &&
 	     args->confirm_us != MMU_MIRROR_NEVER) ||
 	    args->patience_us > MIRROR_MAX_DELAY_US ||
+	    args->hold_us > MIRROR_MAX_DELAY_US ||
 	    args->refuse > INT_MAX || args->fail_point > INT_MAX)
 		return -EINVAL;
 
@@ -168,6 +228,7 @@ int mirror_cmd_inject(struct mirror *m, void *argp)
 	WRITE_ONCE(m->inject.flush_us, args->flush_us);
 	WRITE_ONCE(m->inject.confirm_us, args->confirm_us);
 	WRITE_ONCE(m->inject.patience_us, args->patience_us);
+	WRITE_ONCE(m->inject.hold_us, args->hold_us);
 	atomic_set(&m->inject.refuse, args->refuse);
 	atomic_set(&m->inject.fail_point, args->fail_point);
 	return 0;

@@ -67,6 +67,8 @@ union mirror_args {
 	struct mmu_mirror_deregister dereg;
 	struct mmu_mirror_key_access key_access;
 	struct mmu_mirror_keys keys;
+	struct mmu_mirror_order order;
+	struct mmu_mirror_hold hold;
 };
 
 /**
@@ -125,7 +127,7 @@ static const struct mirror_command mirror_commands[] = {
 		.cmd = MMU_MIRROR_COUNTERS,
 		.use = MIRROR_USE_NONE,
 		.out = true,
-		.min_size = offsetofend(struct mmu_mirror_counters, exported),
+		.min_size = offsetofend(struct mmu_mirror_counters, whole),
 		.size = sizeof(struct mmu_mirror_counters),
 		.run = mirror_cmd_counters,
 	}, {
@@ -138,7 +140,7 @@ static const struct mirror_command mirror_commands[] = {
 	}, {
 		.cmd = MMU_MIRROR_INJECT,
 		.use = MIRROR_USE_NONE,
-		.min_size = offsetofend(struct mmu_mirror_inject, patience_us),
+		.min_size = offsetofend(struct mmu_mirror_inject, reserved2),
 		.size = sizeof(struct mmu_mirror_inject),
 		.run = mirror_cmd_inject,
 	}, {
@@ -196,6 +198,20 @@ static const struct mirror_command mirror_commands[] = {
 		.min_size = offsetofend(struct mmu_mirror_keys, revoked),
 		.size = sizeof(struct mmu_mirror_keys),
 		.run = mirror_cmd_keys,
+	}, {
+		.cmd = MMU_MIRROR_ORDER,
+		.use = MIRROR_USE_NONE,
+		.out = true,
+		.min_size = offsetofend(struct mmu_mirror_order, seen_second),
+		.size = sizeof(struct mmu_mirror_order),
+		.run = mirror_cmd_order,
+	}, {
+		.cmd = MMU_MIRROR_HOLD,
+		.use = MIRROR_USE_NONE,
+		.out = true,
+		.min_size = offsetofend(struct mmu_mirror_hold, held),
+		.size = sizeof(struct mmu_mirror_hold),
+		.run = mirror_cmd_hold,
 	},
 };
 
@@ -291,6 +307,7 @@ static int mirror_open(struct inode *inode, struct file *file)
 	init_rwsem(&m->use);
 	spin_lock_init(&m->spin);
 	mutex_init(&m->mutex);
+	init_waitqueue_head(&m->inject.wait);
 	mirror_table_init(m);
 	mirror_regcache_init(m);
 	spin_lock_init(&m->node.lock);

@@ -74,6 +74,8 @@ enum mirror_stat {
 	MIRROR_STAT_OVERDUE,
 	MIRROR_STAT_FENCED,
 	MIRROR_STAT_UNBALANCED,
+	MIRROR_STAT_RANGES,
+	MIRROR_STAT_WHOLE,
 	MIRROR_NR_STATS,
 };
 
@@ -136,6 +138,8 @@ struct mirror_fault {
  *	table.xa_lock.
  * @pending: Optional: may this SPTE contradict the CPU's entry because the
  *	device is still to be told? Called under the device lock.
+ * @cpu_dirty: an SPTE is writable only if the CPU's entry is dirty, so that there
+ *	is nothing to be passed on when it is dropped.
  */
 struct mirror_personality {
 	void (*lock)(struct mirror *m);
@@ -154,6 +158,7 @@ struct mirror_personality {
 	void (*dropped)(struct mirror *m, unsigned long index,
 			unsigned long pfn);
 	bool (*pending)(struct mirror *m, unsigned long pfn);
+	bool cpu_dirty;
 };
 
 /**
@@ -195,6 +200,18 @@ struct mirror_svm {
 	unsigned int now;
 	struct mirror_flush flushes[MIRROR_NR_FLUSHES];
 	unsigned long flushing;
+};
+
+/**
+ * struct mirror_sva - state of the personality `sva`
+ * @sub: the subscription.
+ * @in_flight: ranges between start and end; guarded by the device lock.
+ * @hand: index from which on an SPTE is looked for that makes room. Likewise.
+ */
+struct mirror_sva {
+	struct mmu_notifier sub;
+	unsigned long in_flight;
+	unsigned long hand;
 };
 
 /**
@@ -341,10 +358,14 @@ struct mirror_engine {
  * @start_delay_us: sleep in start and invalidate.
  * @end_delay_us: sleep in end.
  * @flush_us: how long flushing the device's TLB takes.
+ * @hold_us: how long an end waits to be let go.
  * @refuse: non-blockable calls still to be refused.
  * @fail_point: points still to be passed up to the one that fails.
  * @confirm_us: how late a node confirms; MMU_MIRROR_NEVER: not at all.
  * @patience_us: how long an exporter waits for that; 0: as the module says.
+ * @held: ends that were ever held.
+ * @let_go: so many of them need not wait any more.
+ * @wait: where ends, and those who want to hold one, wait.
  *
  * No lock: each is set and used on its own.
  */
@@ -354,8 +375,12 @@ struct mirror_inject {
 	u32 flush_us;
 	u32 confirm_us;
 	u32 patience_us;
+	u32 hold_us;
 	atomic_t refuse;
 	atomic_t fail_point;
+	atomic64_t held;
+	atomic64_t let_go;
+	wait_queue_head_t wait;
 };
 
 /**
@@ -368,7 +393,8 @@ struct mirror_inject {
  * @user: the mm that may use it, with a reference on mm_count. Another than @mm
  *	for an importer. Guarded by @use.
  * @ops: the personality; NULL if @mm is. Guarded by @use. Callbacks know theirs.
- * @spin: the device lock of `shadow`: its young callbacks must not sleep.
+ * @spin: the device lock of `shadow` and `sva`: some of their callbacks must not
+ *	sleep.
  * @mutex: the device lock of the others.
  * @table: SPTEs by page index, see table.c. Guarded by the device lock, except
  *	for reservations.
@@ -382,6 +408,7 @@ struct mirror_inject {
  * @subscribed: may callbacks come? Guarded by the device lock.
  * @shadow: state of that personality.
  * @svm: state of that personality.
+ * @sva: state of that personality.
  * @node: state of `export`, of exporters and importers.
  * @map: what importers have mapped.
  * @regcache: state of that personality.
@@ -405,6 +432,7 @@ struct mirror {
 	bool subscribed;
 	struct mirror_shadow shadow;
 	struct mirror_svm svm;
+	struct mirror_sva sva;
 	struct mirror_node node;
 	struct mirror_map map;
 	struct mirror_regcache regcache;
@@ -422,6 +450,13 @@ static inline void mirror_count_many(struct mirror *m, enum mirror_stat stat,
 				     u64 nr)
 {
 	atomic64_add(nr, &m->stats[stat]);
+}
+
+/* R6, and a check that every callback makes under the device lock. */
+static inline void mirror_check_subscribed(struct mirror *m)
+{
+	if (!m->subscribed)
+		mirror_count(m, MIRROR_STAT_UNBALANCED);
 }
 
 /* attach.c */
@@ -447,6 +482,8 @@ void mirror_sleep(u32 us);
 void mirror_delay(const u32 *delay_us);
 void mirror_count_invalidation(struct mirror *m,
 			       const struct mmu_notifier_range *range);
+void mirror_hold(struct mirror *m, const struct mmu_notifier_range *range);
+int mirror_cmd_hold(struct mirror *m, void *argp);
 int mirror_cmd_counters(struct mirror *m, void *argp);
 int mirror_cmd_inject(struct mirror *m, void *argp);
 
@@ -475,6 +512,13 @@ struct mirror_zapped {
 	u64 dropped;
 	u64 dirtied;
 };
+
+static inline void mirror_count_zapped(struct mirror *m,
+				       const struct mirror_zapped *zapped)
+{
+	mirror_count_many(m, MIRROR_STAT_DROPPED, zapped->dropped);
+	mirror_count_many(m, MIRROR_STAT_DIRTIED, zapped->dirtied);
+}
 
 enum mirror_op_kind {
 	MIRROR_OP_READ,
@@ -522,13 +566,24 @@ bool mirror_table_find(struct mirror *m, unsigned long *index,
 int mirror_access_once(struct mirror *m, struct mirror_op *op);
 int mirror_get_page(struct mirror *m, struct mirror_fault *fault);
 int mirror_fault(struct mirror *m, struct mirror_fault *fault);
+int mirror_load_word(struct mirror *m, unsigned long addr, u64 *word);
 int mirror_cmd_access(struct mirror *m, struct mmu_mirror_access *args,
 		      u64 key, bool write);
 int mirror_cmd_add(struct mirror *m, void *argp);
 
-/* shadow.c, svm.c, regcache.c */
+/* spin.c */
+void mirror_spin_lock(struct mirror *m);
+bool mirror_spin_lock_nosleep(struct mirror *m);
+void mirror_spin_unlock(struct mirror *m);
+void mirror_spin_relax(struct mirror *m);
+int mirror_spin_begin(struct mirror *m, const struct mmu_notifier_range *range);
+void mirror_spin_release(struct mirror *m,
+			 const struct mirror_personality *ops);
+
+/* shadow.c, svm.c, sva.c, regcache.c */
 extern const struct mirror_personality mirror_shadow_ops;
 extern const struct mirror_personality mirror_svm_ops;
+extern const struct mirror_personality mirror_sva_ops;
 extern const struct mirror_personality mirror_regcache_ops;
 
 /* svm.c */
@@ -544,6 +599,9 @@ int mirror_cmd_deregister(struct mirror *m, void *argp);
 int mirror_cmd_key_read(struct mirror *m, void *argp);
 int mirror_cmd_key_write(struct mirror *m, void *argp);
 int mirror_cmd_keys(struct mirror *m, void *argp);
+
+/* order.c */
+int mirror_cmd_order(struct mirror *m, void *argp);
 
 /* export.c: the exporter's side */
 extern const struct mirror_personality mirror_export_ops;

@@ -42,6 +42,9 @@
  *	ranges in flight, faults replayed.
  * @MMU_MIRROR_SVM: like a GPU with shared virtual memory: interval
  *	subscription, hmm_range_fault(), collision and retry.
+ * @MMU_MIRROR_SVA: like a device that shares the CPU's page table through an
+ *	IOMMU: a TLB of MMU_MIRROR_SVA_ENTRIES SPTEs, filled by walking that page
+ *	table, flushed under the page-table lock. x86-64 and arm64 only.
  * @MMU_MIRROR_EXPORT: like XPMEM: other devices may import the window, and use it
  *	from other processes. Each has a table of its own, and so has the exporter
  *	for its own accesses. List subscription and external reverse maps.
@@ -52,9 +55,12 @@
 enum mmu_mirror_personality {
 	MMU_MIRROR_SHADOW = 0,
 	MMU_MIRROR_SVM = 1,
+	MMU_MIRROR_SVA = 2,
 	MMU_MIRROR_EXPORT = 3,
 	MMU_MIRROR_REGCACHE = 4,
 };
+
+#define MMU_MIRROR_SVA_ENTRIES	2048
 
 /**
  * struct mmu_mirror_attach - MMU_MIRROR_ATTACH
@@ -117,7 +123,8 @@ struct mmu_mirror_window {
  * window, or NOFAULT and no SPTE. With NOFAULT the device acts like hardware
  * that goes on using its TLB: the process and its mappings may have changed,
  * its SPTEs must not be wrong. A mapping without PROT_READ cannot be accessed,
- * for writing either.
+ * for writing either; but `sva`, once the entry is there, can do what the CPU
+ * can.
  */
 struct mmu_mirror_access {
 	__u32 size;
@@ -164,7 +171,7 @@ struct mmu_mirror_add {
  * @young: clear_flush_young, clear_young and test_young calls.
  * @nonblock: start calls that were not allowed to sleep.
  * @events: start calls by enum mmu_notifier_event.
- * @in_flight: ranges between start and end now (shadow and export only).
+ * @in_flight: ranges between start and end now (shadow, sva and export only).
  * @dropped: SPTEs dropped by callbacks.
  * @dirtied: those among them that had been written through, so that the folio
  *	was marked dirty.
@@ -182,6 +189,8 @@ struct mmu_mirror_add {
  * @overdue: those that were refused, as a node had not confirmed in time.
  * @fenced: nodes declared dead (exporters only).
  * @exported: SPTEs that exist now and keep their folio exported.
+ * @ranges: invalidate_range calls (sva only).
+ * @whole: those among them for the whole address space.
  *
  * They count since the file was opened or they were reset, over all
  * attachments. @in_flight, @mapped and @exported say what is now, and are not
@@ -212,6 +221,8 @@ struct mmu_mirror_counters {
 	__u64 overdue;
 	__u64 fenced;
 	__u64 exported;
+	__u64 ranges;
+	__u64 whole;
 };
 
 /**
@@ -247,7 +258,8 @@ struct mmu_mirror_check {
  * @size: size of this struct.
  * @flags: 0.
  * @start_delay_us: sleep that long in each blockable start or invalidate.
- * @end_delay_us: sleep that long in each blockable end (shadow and export only).
+ * @end_delay_us: sleep that long in each blockable end (shadow, sva and export
+ *	only).
  * @refuse: answer that many non-blockable calls with -EAGAIN or false. (With a
  *	core that cannot undo a start, as the old one, this warns and leaks.)
  * @fail_point: 1-based number of the point, from now on, that fails with
@@ -260,6 +272,9 @@ struct mmu_mirror_check {
  *	all (exporters and importers only).
  * @patience_us: as an exporter, wait so long for a confirmation; 0: as the
  *	module's parameter confirm_ms says.
+ * @hold_us: each blockable end over a part of the window waits to be let go by
+ *	MMU_MIRROR_HOLD, but no longer than that (sva only).
+ * @reserved2: 0.
  *
  * Replaces what was injected before. The delays are 10 seconds at most, else
  * -EINVAL. Works attached or not, and without waiting for other commands.
@@ -275,6 +290,8 @@ struct mmu_mirror_inject {
 	__u32 reserved;
 	__u32 confirm_us;
 	__u32 patience_us;
+	__u32 hold_us;
+	__u32 reserved2;
 };
 
 /* struct mmu_mirror_engine.flags */
@@ -454,6 +471,56 @@ struct mmu_mirror_keys {
 	__u64 revoked;
 };
 
+/**
+ * struct mmu_mirror_order - MMU_MIRROR_ORDER: are two words seen in order?
+ * @size: size of this struct.
+ * @flags: 0.
+ * @first: address of the word that is written first, 8-byte aligned.
+ * @second: address of the word that the same number is written to after that,
+ *	8-byte aligned.
+ * @value: look until @second holds this number or a larger one.
+ * @timeout_us: give up with -ETIMEDOUT after that time, 10 seconds at most, else
+ *	-EINVAL; 0: look once.
+ * @looks: out: how often the device read @second and then @first.
+ * @violations: out: how often @first was smaller than @second, which cannot be
+ *	if numbers only grow.
+ * @seen_first: out: @first, at last.
+ * @seen_second: out: @second, at last.
+ *
+ * -EFAULT: no mapping, no permission, outside the window.
+ */
+struct mmu_mirror_order {
+	__u32 size;
+	__u32 flags;
+	__u64 first;
+	__u64 second;
+	__u64 value;
+	__u64 timeout_us;
+	__u64 looks;
+	__u64 violations;
+	__u64 seen_first;
+	__u64 seen_second;
+};
+
+/**
+ * struct mmu_mirror_hold - MMU_MIRROR_HOLD: wait in an end callback
+ * @size: size of this struct.
+ * @flags: 0.
+ * @timeout_us: how long to wait, 10 seconds at most, else -EINVAL.
+ * @held: in: so many ends are let go, of all that were held since the file was
+ *	opened; not more than there were, else -EINVAL. Out: how many there were.
+ *
+ * Lets ends go that are held, see mmu_mirror_inject, and waits until there are
+ * more of them than @held. Then a range is in flight of which nothing remains to
+ * be done but this end. -ETIMEDOUT: none came.
+ */
+struct mmu_mirror_hold {
+	__u32 size;
+	__u32 flags;
+	__u64 timeout_us;
+	__u64 held;
+};
+
 #define MMU_MIRROR_IOC		'M'
 #define MMU_MIRROR_ATTACH	_IO(MMU_MIRROR_IOC, 0xd0)
 #define MMU_MIRROR_WINDOW	_IO(MMU_MIRROR_IOC, 0xd1)
@@ -471,5 +538,7 @@ struct mmu_mirror_keys {
 #define MMU_MIRROR_KEY_READ	_IO(MMU_MIRROR_IOC, 0xe2)
 #define MMU_MIRROR_KEY_WRITE	_IO(MMU_MIRROR_IOC, 0xe3)
 #define MMU_MIRROR_KEYS		_IO(MMU_MIRROR_IOC, 0xe4)
+#define MMU_MIRROR_ORDER	_IO(MMU_MIRROR_IOC, 0xe8)
+#define MMU_MIRROR_HOLD		_IO(MMU_MIRROR_IOC, 0xe9)
 
 #endif /* _MMU_MIRROR_UAPI_H */

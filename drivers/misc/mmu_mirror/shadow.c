@@ -14,9 +14,7 @@
  * From slots begin on no SPTE can be made in the range, so start may drop the
  * lock between batches of SPTEs, where it may sleep.
  *
- * release drops everything and makes the mirror dead (R6). It waits for nobody:
- * a fault that is under way finds the mirror dead when it has got the lock, and
- * installs nothing.
+ * release drops everything and makes the mirror dead (R6), see spin.c.
  *
  * Starts and ends are counted against each other (R5): an end that finds no
  * range in flight, or a callback after mmu_notifier_unregister() returned (R6),
@@ -36,62 +34,27 @@ static struct mirror *shadow_mirror(struct mmu_notifier *sub)
 	return container_of(sub, struct mirror, shadow.sub);
 }
 
-static void shadow_lock(struct mirror *m)
-	__acquires(&m->spin)
-{
-	spin_lock(&m->spin);
-}
-
-static bool shadow_lock_nosleep(struct mirror *m)
-	__acquires(&m->spin)
-{
-	spin_lock(&m->spin);
-	return true;
-}
-
-static void shadow_unlock(struct mirror *m)
-	__releases(&m->spin)
-{
-	spin_unlock(&m->spin);
-}
-
-static void shadow_relax(struct mirror *m)
-{
-	cond_resched_lock(&m->spin);
-}
-
-/* R6, and a sanity check that every callback makes under the lock. */
-static void shadow_check_subscribed(struct mirror *m)
-{
-	if (!m->subscribed)
-		mirror_count(m, MIRROR_STAT_UNBALANCED);
-}
-
 static int shadow_start(struct mmu_notifier *sub,
 			const struct mmu_notifier_range *range)
 {
 	bool may_sleep = mmu_notifier_range_blockable(range);
 	struct mirror *m = shadow_mirror(sub);
 	struct mirror_zapped zapped;
+	int ret;
 
-	mirror_count_invalidation(m, range);
-	if (may_sleep) {
-		mirror_delay(&m->inject.start_delay_us);
-	} else if (mirror_should_refuse(m)) {
-		mirror_count(m, MIRROR_STAT_REFUSED);
-		return -EAGAIN;
-	}
+	ret = mirror_spin_begin(m, range);
+	if (ret)
+		return ret;
 
 	spin_lock(&m->spin);
-	shadow_check_subscribed(m);
+	mirror_check_subscribed(m);
 	mmu_notifier_slots_begin(&m->shadow.slots, range->start,
 				 range->end - 1);
 	mirror_table_zap(m, &mirror_shadow_ops, range->start >> PAGE_SHIFT,
 			 (range->end - 1) >> PAGE_SHIFT, may_sleep, &zapped);
 	spin_unlock(&m->spin);
 
-	mirror_count_many(m, MIRROR_STAT_DROPPED, zapped.dropped);
-	mirror_count_many(m, MIRROR_STAT_DIRTIED, zapped.dirtied);
+	mirror_count_zapped(m, &zapped);
 	return 0;
 }
 
@@ -104,7 +67,7 @@ static void shadow_end(struct mmu_notifier *sub,
 		mirror_delay(&m->inject.end_delay_us);
 
 	spin_lock(&m->spin);
-	shadow_check_subscribed(m);
+	mirror_check_subscribed(m);
 	if (!mmu_notifier_slots_end(&m->shadow.slots, range->start,
 				    range->end - 1))
 		mirror_count(m, MIRROR_STAT_UNBALANCED);
@@ -115,18 +78,7 @@ static void shadow_end(struct mmu_notifier *sub,
 
 static void shadow_release(struct mmu_notifier *sub, struct mm_struct *mm)
 {
-	struct mirror *m = shadow_mirror(sub);
-	struct mirror_zapped zapped;
-
-	spin_lock(&m->spin);
-	shadow_check_subscribed(m);
-	WRITE_ONCE(m->live, false);
-	mirror_table_zap(m, &mirror_shadow_ops, 0, ULONG_MAX, true, &zapped);
-	spin_unlock(&m->spin);
-
-	mirror_count(m, MIRROR_STAT_RELEASE);
-	mirror_count_many(m, MIRROR_STAT_DROPPED, zapped.dropped);
-	mirror_count_many(m, MIRROR_STAT_DIRTIED, zapped.dirtied);
+	mirror_spin_release(shadow_mirror(sub), &mirror_shadow_ops);
 }
 
 static int shadow_young(struct mmu_notifier *sub, unsigned long start,
@@ -136,7 +88,7 @@ static int shadow_young(struct mmu_notifier *sub, unsigned long start,
 	bool young;
 
 	spin_lock(&m->spin);
-	shadow_check_subscribed(m);
+	mirror_check_subscribed(m);
 	young = mirror_table_young(m, start >> PAGE_SHIFT,
 				   (end - 1) >> PAGE_SHIFT, clear);
 	spin_unlock(&m->spin);
@@ -205,10 +157,10 @@ static bool shadow_collided(struct mirror *m, const struct mirror_fault *fault)
 }
 
 const struct mirror_personality mirror_shadow_ops = {
-	.lock = shadow_lock,
-	.lock_nosleep = shadow_lock_nosleep,
-	.unlock = shadow_unlock,
-	.relax = shadow_relax,
+	.lock = mirror_spin_lock,
+	.lock_nosleep = mirror_spin_lock_nosleep,
+	.unlock = mirror_spin_unlock,
+	.relax = mirror_spin_relax,
 	.subscribe = shadow_subscribe,
 	.move = shadow_move,
 	.unsubscribe = shadow_unsubscribe,

@@ -70,8 +70,7 @@ static void svm_invalidate_locked(struct mirror *m,
 	struct mirror_zapped zapped;
 
 	mmu_interval_set_seq(sub, cur_seq);
-	if (!m->subscribed)
-		mirror_count(m, MIRROR_STAT_UNBALANCED);
+	mirror_check_subscribed(m);
 	if (range->event == MMU_NOTIFY_RELEASE) {
 		WRITE_ONCE(m->live, false);
 		mirror_count(m, MIRROR_STAT_RELEASE);
@@ -80,8 +79,7 @@ static void svm_invalidate_locked(struct mirror *m,
 	mirror_table_zap(m, &mirror_svm_ops, range->start >> PAGE_SHIFT,
 			 (range->end - 1) >> PAGE_SHIFT,
 			 mmu_notifier_range_blockable(range), &zapped);
-	mirror_count_many(m, MIRROR_STAT_DROPPED, zapped.dropped);
-	mirror_count_many(m, MIRROR_STAT_DIRTIED, zapped.dirtied);
+	mirror_count_zapped(m, &zapped);
 }
 
 /* Find room for a flush; NULL if too many are in progress. */

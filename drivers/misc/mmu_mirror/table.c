@@ -24,7 +24,8 @@
  * callback returns (R2): the CPU's entry may be clean, and what reclaim finds
  * clean it throws away. No folio lock is needed. The page is still mapped by
  * the CPU, and will be until the callback returns, which keeps truncation away
- * from it as the page-table lock does in zap_pte_range().
+ * from it as the page-table lock does in zap_pte_range(). Of a personality with
+ * @cpu_dirty no page is looked at: there is nothing to mark.
  *
  * The zero page has read-only SPTEs only, and is never marked.
  *
@@ -265,12 +266,13 @@ int mirror_table_access(struct mirror *m, struct mirror_op *op)
 	return 0;
 }
 
-static void mirror_drop(unsigned long spte, struct mirror_zapped *zapped)
+static void mirror_drop(const struct mirror_personality *ops,
+			unsigned long spte, struct mirror_zapped *zapped)
 {
 	struct folio *folio;
 
 	zapped->dropped++;
-	if (!(spte & SPTE_DIRTY))
+	if (!(spte & SPTE_DIRTY) || ops->cpu_dirty)
 		return;
 
 	folio = page_folio(pfn_to_page(spte_pfn(spte)));
@@ -293,7 +295,7 @@ static bool mirror_table_zap_batch(struct mirror *m,
 		/* Reservations stay: somebody relies on them. */
 		if (!xa_is_value(entry))
 			continue;
-		mirror_drop(xa_to_value(entry), zapped);
+		mirror_drop(ops, xa_to_value(entry), zapped);
 		xas_store(&xas, NULL);
 		if (ops->dropped)
 			ops->dropped(m, xas.xa_index,

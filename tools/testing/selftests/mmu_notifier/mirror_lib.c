@@ -16,6 +16,7 @@
 const char * const mirror_personalities[MIRROR_NR_PERSONALITIES] = {
 	[MMU_MIRROR_SHADOW] = "shadow",
 	[MMU_MIRROR_SVM] = "svm",
+	[MMU_MIRROR_SVA] = "sva",
 	[MMU_MIRROR_EXPORT] = "export",
 	[MMU_MIRROR_REGCACHE] = "regcache",
 };
@@ -259,6 +260,30 @@ int mirror_try_keys(struct mirror *m, struct mmu_mirror_keys *keys)
 	memset(keys, 0, sizeof(*keys));
 	keys->size = sizeof(*keys);
 	return command(m, MMU_MIRROR_KEYS, keys);
+}
+
+/* Let so many ends go as @held says, wait for more, and say how many. */
+int mirror_try_hold(struct mirror *m, unsigned int timeout_us, __u64 *held)
+{
+	struct mmu_mirror_hold hold = {
+		.size = sizeof(hold),
+		.timeout_us = timeout_us,
+		.held = *held,
+	};
+	int err = command(m, MMU_MIRROR_HOLD, &hold);
+
+	*held = hold.held;
+	return err;
+}
+
+/* @value and @timeout_us are the caller's. */
+int mirror_try_order(struct mirror *m, const __u64 *first, const __u64 *second,
+		     struct mmu_mirror_order *order)
+{
+	order->size = sizeof(*order);
+	order->first = (uintptr_t)first;
+	order->second = (uintptr_t)second;
+	return command(m, MMU_MIRROR_ORDER, order);
 }
 
 void mirror_open(struct mirror *m)

@@ -44,7 +44,8 @@ extern const char * const mirror_personalities[];
 /* Is it subscribed to the whole mm? Then it is told of ends and of release. */
 static inline bool mirror_has_ends(unsigned int personality)
 {
-	return personality == MMU_MIRROR_SHADOW || personality == MMU_MIRROR_EXPORT;
+	return personality == MMU_MIRROR_SHADOW || personality == MMU_MIRROR_SVA ||
+	       personality == MMU_MIRROR_EXPORT;
 }
 
 extern void (*mirror_die_hook)(const char *text);
@@ -80,6 +81,9 @@ int mirror_try_key_read(struct mirror *m, __u64 key, const void *addr, void *buf
 int mirror_try_key_write(struct mirror *m, __u64 key, const void *addr,
 			 const void *buf, size_t length, unsigned int flags);
 int mirror_try_keys(struct mirror *m, struct mmu_mirror_keys *keys);
+int mirror_try_hold(struct mirror *m, unsigned int timeout_us, __u64 *held);
+int mirror_try_order(struct mirror *m, const __u64 *first, const __u64 *second,
+		     struct mmu_mirror_order *order);
 
 void mirror_open(struct mirror *m);
 void mirror_close(struct mirror *m);

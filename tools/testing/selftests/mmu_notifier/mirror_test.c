@@ -26,6 +26,10 @@ FIXTURE_VARIANT_ADD(mirror, svm) {
 	.personality = MMU_MIRROR_SVM,
 };
 
+FIXTURE_VARIANT_ADD(mirror, sva) {
+	.personality = MMU_MIRROR_SVA,
+};
+
 FIXTURE_VARIANT_ADD(mirror, export) {
 	.personality = MMU_MIRROR_EXPORT,
 };

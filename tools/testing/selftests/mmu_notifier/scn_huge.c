@@ -229,6 +229,8 @@ static void scn_hugetlb_unmap(struct run *r)
 	model_rights(a, 0, HUGE_NR, READS);
 	verify(r, a);
 
+	/* a TLB may have been flushed of everything */
+	prime_reads(r, a);
 	op_begin(r);
 	must(r, !munmap(a->base + huge_size, huge_size));
 	op_end(r, EV_UNMAP, 1, HUGE_NR);

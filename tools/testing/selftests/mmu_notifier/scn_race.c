@@ -148,6 +148,8 @@ static void scn_fault_in_flight(struct run *r)
 	struct mirror other = { .fd = -1 }, *slow = &r->dev;
 	__u64 began, word;
 
+	if (r->personality == MMU_MIRROR_SVA)
+		cannot_apply(r, "in a range in flight it uses what the CPU uses");
 	if (!mirror_has_ends(r->personality)) {
 		mirror_open(&other);
 		mirror_attach(&other, MMU_MIRROR_SHADOW, r->arena, ARENA_BYTES);
@@ -178,6 +180,8 @@ static void scn_zap_observer(struct run *r)
 	__u64 word;
 	size_t i;
 
+	if (r->personality == MMU_MIRROR_SVA)
+		cannot_apply(r, "what is zapped may be used until TLBs are flushed");
 	for (round = 0; round < 3 * r->effort; round++) {
 		prime(r, a);
 		op_begin(r);
@@ -261,6 +265,8 @@ static void *count_up(void *arg)
  */
 static void scn_storm_dontneed(struct run *r)
 {
+	/* whose faults do not collide with a range */
+	const __u64 collisions = r->personality == MMU_MIRROR_SVA ? 0 : COLLISIONS;
 	const unsigned int rounds = 800 * r->effort;
 	struct area *a = area_new(r, NR_FEW);
 	struct helper writer;
@@ -273,7 +279,7 @@ static void scn_storm_dontneed(struct run *r)
 	op_begin(r);
 	helper_start(r, &writer, count_up, a);
 	mirror_engine_start(&r->dev, MMU_MIRROR_ENGINE_READ, a->base, bytes_of(a->nr));
-	for (i = 0; storming(r, i, rounds, EV_CLEAR, COLLISIONS); i++) {
+	for (i = 0; storming(r, i, rounds, EV_CLEAR, collisions); i++) {
 		__u64 *word = word_of(a, i % a->nr) + 1;
 
 		must(r, !madvise(page_of(a, i % a->nr), page_size, MADV_DONTNEED));
@@ -294,7 +300,7 @@ static void scn_storm_dontneed(struct run *r)
 	}
 	helper_stop(&writer);
 	mirror_engine_stop(&r->dev);
-	if (!enough(r, EV_CLEAR, rounds, COLLISIONS))
+	if (!enough(r, EV_CLEAR, rounds, collisions))
 		fail(r, "hardly a device fault collided");
 	op_end(r, EV_CLEAR, rounds, rounds / 4);
 	act_dontneed(r, a);

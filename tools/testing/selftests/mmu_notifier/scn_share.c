@@ -422,7 +422,7 @@ static void scn_uffd_wp(struct run *r)
 	for (i = 0; i < NR_EACH; i += 2)
 		cpu_fill(r, a, i);
 	/* these wait for user space in a fault of theirs */
-	if (r->personality == MMU_MIRROR_SHADOW || r->personality == MMU_MIRROR_EXPORT)
+	if (mirror_has_ends(r->personality))
 		for (i = 1; i < NR_EACH; i += 2)
 			dev_fill(r, a, i);
 	helper_stop(&server);

@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
@@ -33,7 +34,9 @@ union argument {
 	struct mmu_mirror_inject inject;
 	struct mmu_mirror_engine engine;
 	struct mmu_mirror_detach detach;
-	unsigned char bytes[256];
+	struct mmu_mirror_order order;
+	struct mmu_mirror_hold hold;
+	unsigned char bytes[512];
 };
 
 /**
@@ -43,6 +46,7 @@ union argument {
  * @size: size of its argument, in this, the first version.
  * @unattached: may be called without being attached.
  * @foreign: may be called from another process, and when the process is gone.
+ * @fine: what it answers to an argument that it has no objection to.
  */
 struct command {
 	const char *name;
@@ -50,6 +54,7 @@ struct command {
 	size_t size;
 	bool unattached;
 	bool foreign;
+	int fine;
 };
 
 static const struct command commands[] = {
@@ -62,6 +67,8 @@ static const struct command commands[] = {
 	{ "CHECK", MMU_MIRROR_CHECK, sizeof(struct mmu_mirror_check), false, false },
 	{ "INJECT", MMU_MIRROR_INJECT, sizeof(struct mmu_mirror_inject), true, true },
 	{ "ENGINE", MMU_MIRROR_ENGINE, sizeof(struct mmu_mirror_engine), false, false },
+	{ "ORDER", MMU_MIRROR_ORDER, sizeof(struct mmu_mirror_order), false, false },
+	{ "HOLD", MMU_MIRROR_HOLD, sizeof(struct mmu_mirror_hold), false, false, -ETIMEDOUT },
 	{ "DETACH", MMU_MIRROR_DETACH, sizeof(struct mmu_mirror_detach), false, true },
 };
 
@@ -82,6 +89,10 @@ FIXTURE_VARIANT_ADD(uapi, shadow) {
 
 FIXTURE_VARIANT_ADD(uapi, svm) {
 	.personality = MMU_MIRROR_SVM,
+};
+
+FIXTURE_VARIANT_ADD(uapi, sva) {
+	.personality = MMU_MIRROR_SVA,
 };
 
 FIXTURE_VARIANT_ADD(uapi, export) {
@@ -147,6 +158,10 @@ static void harmless(const struct command *c, union argument *arg, const void *w
 	case MMU_MIRROR_ENGINE:
 		arg->engine.flags = MMU_MIRROR_ENGINE_READ;
 		break;
+	case MMU_MIRROR_ORDER:
+		arg->order.first = (uintptr_t)window;
+		arg->order.second = (uintptr_t)window;
+		break;
 	}
 }
 
@@ -167,7 +182,7 @@ TEST_F(uapi, size)
 
 	ATTACH();
 	for (c = commands; c < commands + ARRAY_SIZE(commands); c++) {
-		int fine = c->cmd == MMU_MIRROR_ATTACH ? -EBUSY : 0;
+		int fine = c->cmd == MMU_MIRROR_ATTACH ? -EBUSY : c->fine;
 
 		if (c->cmd == MMU_MIRROR_DETACH)
 			continue;	/* last, below */
@@ -221,7 +236,7 @@ TEST_F(uapi, not_attached)
 		if (c->cmd == MMU_MIRROR_ATTACH)
 			continue;
 		harmless(c, &arg, self->window, &self->word);
-		EXPECT_EQ(issue(&self->dev, c->cmd, &arg), c->unattached ? 0 : -ENXIO)
+		EXPECT_EQ(issue(&self->dev, c->cmd, &arg), c->unattached ? c->fine : -ENXIO)
 			TH_LOG("%s", c->name);
 	}
 
@@ -501,7 +516,7 @@ TEST_F(uapi, other_process)
 	ASSERT_GE(pid, 0);
 	if (!pid) {
 		for (c = commands; c < commands + ARRAY_SIZE(commands); c++) {
-			int want = c->foreign ? 0 : -EPERM, got;
+			int want = c->foreign ? c->fine : -EPERM, got;
 
 			if (c->cmd == MMU_MIRROR_ATTACH)
 				want = -EBUSY;
@@ -553,7 +568,7 @@ TEST_F(uapi, process_is_gone)
 	EXPECT_EQ(counters.mapped, 0u);
 
 	for (c = commands; c < commands + ARRAY_SIZE(commands); c++) {
-		int want = c->foreign ? 0 : -ESHUTDOWN;
+		int want = c->foreign ? c->fine : -ESHUTDOWN;
 
 		if (c->cmd == MMU_MIRROR_ATTACH)
 			want = -EBUSY;
@@ -604,7 +619,7 @@ TEST_F(uapi, many_opens)
 
 	for (i = 0; i < 8; i++) {
 		ASSERT_EQ(mirror_try_open(&dev[i]), 0);
-		ASSERT_EQ(mirror_try_attach(&dev[i], i % 2, self->window, self->length), 0);
+		ASSERT_EQ(mirror_try_attach(&dev[i], i % 3, self->window, self->length), 0);
 		EXPECT_EQ(mirror_try_add(&dev[i], self->window, 1, &word, 0), 0);
 		EXPECT_EQ(word, i);
 	}
@@ -616,6 +631,121 @@ TEST_F(uapi, many_opens)
 		mirror_close(&dev[i]);
 	}
 	EXPECT_EQ(*(__u64 *)self->window, 0u);
+}
+
+/* The TLB of a device that shares the CPU's page table is not larger than it says. */
+TEST_F(uapi, sva_entries)
+{
+	const size_t nr = MMU_MIRROR_SVA_ENTRIES + MMU_MIRROR_SVA_ENTRIES / 2;
+	struct mmu_mirror_counters c;
+	__u64 word;
+	char *base;
+	size_t i;
+
+	if (variant->personality != MMU_MIRROR_SVA)
+		SKIP(return, "not a TLB");
+	base = mmap(NULL, nr * page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		    -1, 0);
+	ASSERT_NE(base, MAP_FAILED);
+	ASSERT_EQ(mirror_try_attach(&self->dev, variant->personality, base, nr * page_size), 0);
+	for (i = 0; i < 2 * nr; i++) {
+		word = i;
+		ASSERT_EQ(mirror_try_write(&self->dev, base + i % nr * page_size, &word, 8, 0), 0);
+		ASSERT_EQ(mirror_try_read(&self->dev, base + i % nr * page_size, &word, 8,
+					  MMU_MIRROR_NOFAULT), 0);
+		ASSERT_EQ(word, i);
+	}
+	EXPECT_EQ(mirror_try_counters(&self->dev, &c, 0), 0);
+	EXPECT_EQ(c.mapped, MMU_MIRROR_SVA_ENTRIES);
+	EXPECT_EQ(c.unbalanced, 0u);
+	for (i = 0; i < nr; i++)
+		EXPECT_EQ(*(__u64 *)(base + i * page_size), nr + i);
+}
+
+TEST_F(uapi, order)
+{
+	const __u64 *a = (__u64 *)self->window, *b = (__u64 *)(self->window + page_size);
+	struct mmu_mirror_order order = { };
+	__u64 word;
+
+	ATTACH();
+	EXPECT_EQ(mirror_try_order(&self->dev, a, (__u64 *)((char *)b + 4), &order), -EINVAL);
+	EXPECT_EQ(mirror_try_order(&self->dev, (__u64 *)((char *)a + 1), b, &order), -EINVAL);
+	order.timeout_us = 10000001;
+	EXPECT_EQ(mirror_try_order(&self->dev, a, b, &order), -EINVAL);
+	order.timeout_us = 0;
+	EXPECT_EQ(mirror_try_order(&self->dev, a, (__u64 *)(self->window + self->length),
+				   &order), -EFAULT);
+
+	/* seen at once, never, and in the wrong order */
+	word = 5;
+	EXPECT_EQ(mirror_try_write(&self->dev, a, &word, 8, 0), 0);
+	EXPECT_EQ(mirror_try_write(&self->dev, b, &word, 8, 0), 0);
+	order.value = 5;
+	EXPECT_EQ(mirror_try_order(&self->dev, a, b, &order), 0);
+	EXPECT_EQ(order.looks, 1u);
+	EXPECT_EQ(order.violations, 0u);
+	EXPECT_EQ(order.seen_first, 5u);
+	EXPECT_EQ(order.seen_second, 5u);
+	order.value = 6;
+	EXPECT_EQ(mirror_try_order(&self->dev, a, b, &order), -ETIMEDOUT);
+	order.timeout_us = 2000;
+	EXPECT_EQ(mirror_try_order(&self->dev, a, b, &order), -ETIMEDOUT);
+	EXPECT_GE(order.looks, 1u);
+	word = 7;
+	EXPECT_EQ(mirror_try_write(&self->dev, b, &word, 8, 0), 0);
+	EXPECT_EQ(mirror_try_order(&self->dev, a, b, &order), 0);
+	EXPECT_EQ(order.violations, 1u);
+	EXPECT_EQ(order.seen_first, 5u);
+	EXPECT_EQ(order.seen_second, 7u);
+}
+
+static void *drop_first_page(void *window)
+{
+	madvise(window, page_size, MADV_DONTNEED);
+	return NULL;
+}
+
+TEST_F(uapi, hold)
+{
+	struct mmu_mirror_inject inject = { .hold_us = 10000001 };
+	struct mmu_mirror_counters c;
+	pthread_t thread;
+	__u64 held = 1;
+
+	ATTACH();
+	EXPECT_EQ(mirror_try_inject(&self->dev, &inject), -EINVAL);
+	inject.hold_us = 0;
+	inject.reserved2 = 1;
+	EXPECT_EQ(mirror_try_inject(&self->dev, &inject), -EINVAL);
+	EXPECT_EQ(mirror_try_hold(&self->dev, 0, &held), -EINVAL);
+	held = -1ULL;
+	EXPECT_EQ(mirror_try_hold(&self->dev, 0, &held), -EINVAL);
+	held = 0;
+	EXPECT_EQ(mirror_try_hold(&self->dev, 10000001, &held), -EINVAL);
+	EXPECT_EQ(mirror_try_hold(&self->dev, 0, &held), -ETIMEDOUT);
+	if (variant->personality != MMU_MIRROR_SVA)
+		return;
+
+	/* the end waits until it is let go */
+	inject = (struct mmu_mirror_inject){ .hold_us = 10000000 };
+	ASSERT_EQ(mirror_try_inject(&self->dev, &inject), 0);
+	ASSERT_EQ(pthread_create(&thread, NULL, drop_first_page, self->window), 0);
+	EXPECT_EQ(mirror_try_hold(&self->dev, 10000000, &held), 0);
+	EXPECT_EQ(held, 1u);
+	EXPECT_EQ(mirror_try_counters(&self->dev, &c, 0), 0);
+	EXPECT_EQ(c.in_flight, 1u);
+	EXPECT_EQ(mirror_try_hold(&self->dev, 0, &held), -ETIMEDOUT);
+	pthread_join(thread, NULL);
+	EXPECT_EQ(mirror_try_counters(&self->dev, &c, 0), 0);
+	EXPECT_EQ(c.in_flight, 0u);
+
+	/* or for as long as it was said */
+	inject.hold_us = 1000;
+	ASSERT_EQ(mirror_try_inject(&self->dev, &inject), 0);
+	drop_first_page(self->window);
+	EXPECT_EQ(mirror_try_hold(&self->dev, 0, &held), 0);
+	EXPECT_EQ(held, 2u);
 }
 
 TEST_F(uapi, closed)
