@@ -597,6 +597,39 @@ TEST_F(uapi, detach_meanwhile)
 	EXPECT_EQ(a.bad, 0u);
 }
 
+/*
+ * Pages are discarded while their buffer is being registered, again and again: a
+ * page that was looked up before is not used after.
+ */
+TEST_F_TIMEOUT(uapi, discard_meanwhile, 90)
+{
+	struct attacher a = { .dev = &self->dev, .pages = self->pages };
+	struct mmu_mirror_counters c;
+	struct mmu_mirror_check check;
+	unsigned int round, stale = 0;
+	pthread_t thread;
+	__u64 word;
+
+	ASSERT_EQ(mirror_try_deregister(&self->dev, self->key), 0);
+	ASSERT_EQ(pthread_create(&thread, NULL, registers, &a), 0);
+	for (round = 0; round < 8000; round++) {
+		*word_of(self->pages, round % NR) = 0x7000 + round;
+		ASSERT_EQ(madvise(word_of(self->pages, round % NR), page_size, MADV_DONTNEED), 0);
+		stale += !mirror_try_read(&self->dev, word_of(self->pages, round % NR), &word, 8,
+					  MMU_MIRROR_NOFAULT) && word;
+		if (round % 16)
+			continue;
+		ASSERT_EQ(mirror_try_check(&self->dev, NULL, 0, &check), 0);
+		stale += check.stale;
+	}
+	__atomic_store_n(&a.stop, true, __ATOMIC_RELEASE);
+	pthread_join(thread, NULL);
+	EXPECT_EQ(stale, 0u);
+	EXPECT_EQ(a.bad, 0u);
+	mirror_counters(&self->dev, &c);
+	EXPECT_EQ(c.unbalanced, 0u);
+}
+
 struct hole {
 	char *at;
 	unsigned int us;
