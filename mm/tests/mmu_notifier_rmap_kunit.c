@@ -11,6 +11,9 @@
 #include <kunit/static_stub.h>
 #include <kunit/test.h>
 #include <linux/delay.h>
+#include <linux/kernfs.h>
+#include <linux/kobject.h>
+#include <linux/ksm.h>
 #include <linux/kthread.h>
 #include <linux/migrate.h>
 #include <linux/mm.h>
@@ -521,6 +524,76 @@ static void exports_are_counted(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, folio_ref_count(place.folio), before - 1);
 }
 
+/* An attribute of /sys/kernel/mm/ksm, or NULL. */
+static struct kobj_attribute *ksm_attribute(const char *name)
+{
+	struct kernfs_node *dir, *node = NULL;
+	struct kobj_attribute *attribute = NULL;
+
+	dir = kernfs_find_and_get(mm_kobj->sd, "ksm");
+	if (dir)
+		node = kernfs_find_and_get(dir, name);
+	if (node)
+		attribute = container_of((struct attribute *)node->priv,
+					 struct kobj_attribute, attr);
+	kernfs_put(node);
+	kernfs_put(dir);
+	return attribute;
+}
+
+static void stop_ksm(void *run)
+{
+	struct kobj_attribute *attribute = run;
+
+	attribute->store(mm_kobj, attribute, "0\n", 2);
+}
+
+/* KSM asks before it compares; who refuses keeps the page out. */
+static void merge_is_told(struct kunit *test)
+{
+	bool refuse = *(const bool *)test->param_value;
+	struct exporter *exporter = new_exporter(test, &one_op);
+	struct kobj_attribute *run = ksm_attribute("run");
+	struct place place, same;
+	int looks = 0;
+
+	if (!run)
+		kunit_skip(test, "needs CONFIG_KSM");
+	make_place(test, &place, PRIVATE);
+	make_place(test, &same, PRIVATE);
+	KUNIT_ASSERT_EQ(test, 0, do_madvise(current->mm, place.addr, place.size,
+					    MADV_MERGEABLE));
+	KUNIT_ASSERT_EQ(test, 0, do_madvise(current->mm, same.addr, same.size,
+					    MADV_MERGEABLE));
+	KUNIT_ASSERT_EQ(test, 0, try_export(exporter, place.folio));
+	exporter->refuse = refuse;
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, stop_ksm, run));
+	run->store(mm_kobj, run, "1\n", 2);
+	while (!atomic_read(&exporter->told[MMU_RMAP_MERGE]) &&
+	       !folio_test_ksm(folio_at(test, place.addr)) && looks++ < 10000)
+		usleep_range(1000, 2000);
+	kunit_release_action(test, stop_ksm, run);
+
+	KUNIT_EXPECT_GE(test, atomic_read(&exporter->told[MMU_RMAP_MERGE]), 1);
+	KUNIT_EXPECT_EQ(test, atomic_read(&exporter->unlocked), 0);
+	if (refuse) {
+		KUNIT_EXPECT_PTR_EQ(test, folio_at(test, place.addr),
+				    place.folio);
+		KUNIT_EXPECT_FALSE(test, folio_test_ksm(place.folio));
+	}
+	exporter->refuse = false;
+	let_go(exporter);
+}
+
+static const bool refusals[] = { false, true };
+
+static void refusal_name(const bool *refuse, char *name)
+{
+	strscpy(name, *refuse ? "refused" : "let go", KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(refusal, refusals, refusal_name);
+
 /* In the order of registration; whoever shares a bit is asked as well. */
 static void exporters_take_turns(struct kunit *test)
 {
@@ -890,6 +963,7 @@ static struct kunit_case rmap_cases[] = {
 	KUNIT_CASE_PARAM(refusal_holds, walk_gen_params),
 	KUNIT_CASE(late_is_not_too_late),
 	KUNIT_CASE(exports_are_counted),
+	KUNIT_CASE_PARAM(merge_is_told, refusal_gen_params),
 	KUNIT_CASE(exporters_take_turns),
 	KUNIT_CASE(writing_is_taken_away),
 	KUNIT_CASE(writing_undoes_madv_free),
