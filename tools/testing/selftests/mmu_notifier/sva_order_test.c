@@ -269,7 +269,7 @@ static void delay(struct game *g, __u64 number)
 	g->random = g->random * 6364136223846793005ULL + 1442695040888963407ULL;
 	rounds = (g->random >> 33) % g->limit;
 	for (i = 0; i < rounds; i++)
-		__atomic_load_n(&g->quit, __ATOMIC_RELAXED);
+		(void)__atomic_load_n(&g->quit, __ATOMIC_RELAXED);
 	if (load(&g->touched) < number)
 		g->limit += g->limit < 1 << 20 ? g->limit / 32 + 1 : 0;
 	else if (g->limit > 64)
