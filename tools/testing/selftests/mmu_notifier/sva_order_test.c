@@ -435,13 +435,13 @@ static void on_one_processor(bool one)
 	sched_setaffinity(0, sizeof(set), &set);
 }
 
-static void play(struct game *g, enum kind kind, __u64 goal, unsigned int end_us)
+static void play(struct game *g, enum kind which, __u64 goal, unsigned int end_us)
 {
 	static void *(*const writers[])(void *) = { held_writer, wide_writer, narrow_writer };
 	pthread_t writer, device;
 	__u64 before;
 
-	g->kind = kind;
+	g->kind = which;
 	g->quit = false;
 	g->pairs = false;
 	g->go = REST;
@@ -451,15 +451,15 @@ static void play(struct game *g, enum kind kind, __u64 goal, unsigned int end_us
 	g->in_time = 0;
 	g->looks = 0;
 	g->violations = 0;
-	on_one_processor(kind == HELD);
+	on_one_processor(which == HELD);
 	pthread_barrier_init(&g->meet, NULL, 2);
-	if (pthread_create(&writer, NULL, writers[kind], g) ||
-	    (kind == WIDE && pthread_create(&device, NULL, device_thread, g)))
+	if (pthread_create(&writer, NULL, writers[which], g) ||
+	    (which == WIDE && pthread_create(&device, NULL, device_thread, g)))
 		mirror_die("cannot make a thread");
 
 	while (load(&g->iterations) < goal) {
 		before = load(&g->iterations);
-		if (kind == HELD)
+		if (which == HELD)
 			play_held(g);
 		else
 			play_loose(g, goal, end_us);
@@ -467,10 +467,10 @@ static void play(struct game *g, enum kind kind, __u64 goal, unsigned int end_us
 	}
 
 	__atomic_store_n(&g->quit, true, __ATOMIC_RELEASE);
-	if (kind == HELD)
+	if (which == HELD)
 		pthread_barrier_wait(&g->meet);
 	pthread_join(writer, NULL);
-	if (kind == WIDE)
+	if (which == WIDE)
 		pthread_join(device, NULL);
 	on_one_processor(false);
 	end_child(g);
@@ -491,14 +491,14 @@ FIXTURE_VARIANT(order) {
 FIXTURE_VARIANT_ADD(order, fork) {
 	.personality = MMU_MIRROR_SVA,
 	.share = share_by_fork,
-	.percent = 40,
+	.percent = 25,
 };
 
 /* Memory that was read, but never written */
 FIXTURE_VARIANT_ADD(order, zero_page) {
 	.personality = MMU_MIRROR_SVA,
 	.share = share_by_dropping,
-	.percent = 35,
+	.percent = 40,
 };
 
 /* A page of a file that is mapped privately */
@@ -506,7 +506,7 @@ FIXTURE_VARIANT_ADD(order, file) {
 	.personality = MMU_MIRROR_SVA,
 	.share = share_by_dropping,
 	.file = true,
-	.percent = 24,
+	.percent = 34,
 };
 
 FIXTURE_VARIANT_ADD(order, ksm) {
