@@ -145,21 +145,29 @@ static bool export_wait(struct mirror_export *e,
 				  jiffies);
 }
 
-/* Some node that holds something, which stays until it is put. */
+/* Some node that holds something, and is fenced for it. Stays until it is put. */
 static struct mirror *export_get_holder(struct mirror_export *e,
 					const struct mirror_revocation *r)
 {
 	struct mirror *m, *holder = NULL;
+	bool first = false;
 
 	spin_lock(&e->lock);
 	list_for_each_entry(m, &e->nodes, node.list) {
 		if (mirror_node_holds(m, r)) {
 			holder = m;
 			holder->node.users++;
+			first = !holder->node.fencing;
+			holder->node.fencing = true;
 			break;
 		}
 	}
 	spin_unlock(&e->lock);
+
+	if (first) {
+		mirror_count(e->owner, MIRROR_STAT_FENCED);
+		pr_warn_ratelimited("a node did not confirm a revocation in time, and is fenced\n");
+	}
 	return holder;
 }
 
@@ -181,8 +189,6 @@ static void export_fence(struct mirror_export *e,
 	while ((m = export_get_holder(e, r))) {
 		mirror_node_fence(m);
 		wait_event(e->confirmed, !mirror_node_holds(m, r));
-		mirror_count(e->owner, MIRROR_STAT_FENCED);
-		pr_warn_ratelimited("a node did not confirm a revocation in time, and is fenced\n");
 		export_put_holder(e, m);
 	}
 }

@@ -31,6 +31,7 @@
  */
 #define pr_fmt(fmt) "mmu_mirror: " fmt
 
+#include <linux/delay.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
@@ -163,9 +164,9 @@ static void map_fault(struct mirror *m, pgoff_t pgoff, bool write)
 	if (ret && ret != -EINTR)
 		xa_store(&m->map.failed, pgoff, xa_mk_value(current->pid),
 			 GFP_KERNEL);
-	else
-		/* It is there, but maybe not to be copied now. */
-		cond_resched();
+	else if (READ_ONCE(m->map.unmapping))
+		/* It may be there, but is not to be copied now. */
+		usleep_range(50, 200);
 }
 
 static vm_fault_t mirror_vm_fault(struct vm_fault *vmf)
@@ -211,7 +212,7 @@ static const struct vm_operations_struct mirror_vm_ops = {
  * @file: the device's file.
  * @vma: the mapping.
  *
- * Return: 0, -EINVAL: private, or outside of the window; -ENXIO: not attached;
+ * Return: 0, -EINVAL: private, or beyond the window; -ENXIO: not attached;
  * -EOPNOTSUPP: not an importer; -EPERM: not by its process, or by the
  * exporter's; -EAGAIN: the device is being attached or detached.
  */

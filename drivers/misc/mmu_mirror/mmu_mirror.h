@@ -277,6 +277,7 @@ struct mirror_export {
  * @users: who needs the node to stay; guarded by mirror_export.lock.
  * @overdue: has a folio's revocation been given up, and is to be made up for?
  *	Guarded by mirror_export.lock.
+ * @fencing: has anybody decided to declare it dead? Guarded likewise.
  * @fenced: was the node declared dead? Written under the device lock.
  * @in_flight: of an exporter: ranges in flight.
  */
@@ -290,6 +291,7 @@ struct mirror_node {
 	struct work_struct fence;
 	unsigned int users;
 	bool overdue;
+	bool fencing;
 	bool fenced;
 	unsigned int in_flight;
 };

@@ -349,6 +349,12 @@ struct mmu_mirror_detach {
  * use. READ, WRITE, ADD, CHECK and ENGINE take the exporter's addresses. DETACH
  * ends it.
  *
+ * The file can be mapped then, MAP_SHARED, by the importing process if it is not
+ * the exporter itself; @start is at offset 0. An access that fails is a SIGBUS. A
+ * mapping outlives the import, and shows the next one. Errors of mmap(): -EINVAL:
+ * not shared, or beyond the window. -ENXIO: not attached. -EOPNOTSUPP: not an
+ * importer. -EPERM: the wrong process. -EAGAIN: a command is changing it.
+ *
  * Each importer is a node, which has to confirm that it has dropped what the
  * exporter's process loses. If it does not do so in time, the folio stays where
  * that is possible (the next access answers -EBUSY, where it needs an SPTE, until

@@ -548,6 +548,7 @@ int mirror_node_join(struct mirror *m, struct mirror_export *e)
 	m->node.pages = RB_ROOT;
 	m->node.users = 0;
 	m->node.overdue = false;
+	m->node.fencing = false;
 	m->map.unmapping = 0;
 	INIT_DELAYED_WORK(&m->node.work, node_work);
 	INIT_WORK(&m->node.fence, node_fence_work);

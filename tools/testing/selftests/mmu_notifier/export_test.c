@@ -31,6 +31,9 @@
 #define SECONDS		120
 #define MS		1000u
 
+/* MPOL_MF_MOVE_ALL of <linux/mempolicy.h> */
+#define MOVE_ALL	4
+
 #ifndef SYS_process_mrelease
 #define SYS_process_mrelease	448
 #endif
@@ -812,7 +815,7 @@ TEST_EXPORT(hugetlb)
 		int node = !page_node(huge), status = 0;
 
 		/* the other node may have none: then it stays */
-		syscall(SYS_move_pages, 0, 1, &page, &node, &status, 2);
+		syscall(SYS_move_pages, 0, 1, &page, &node, &status, MOVE_ALL);
 		AGREE(&p, huge, NR);
 	}
 	peer_kill(&p);
@@ -863,6 +866,70 @@ TEST_EXPORT(several_importers)
 	EXPECT_EQ(peer_do(&self->b[1], JOB_IMPORT), 0);
 	for (n = 0; n < MAX_PEERS; n++)
 		AGREE(&self->b[n], self->window, NR);
+}
+
+/* pages_move() leaves alone what is mapped more than once. */
+static size_t move_shared(char *window, size_t nr, int node)
+{
+	size_t i, there = 0;
+
+	for (i = 0; i < nr; i++) {
+		void *page = window + i * page_size;
+		int status = -1;
+
+		syscall(SYS_move_pages, 0, 1, &page, &node, &status, MOVE_ALL);
+		there += status == node;
+	}
+	return there;
+}
+
+/* Two exports of the same file's pages: each folio belongs to both. */
+TEST_EXPORT(two_exporters)
+{
+	struct mirror a2 = { .fd = -1 };
+	int fd = new_file(true), n;
+	char *window2;
+	size_t i;
+
+	WINDOW_OVER(fd);
+	window2 = map(self->length, MAP_SHARED, fd);
+	ASSERT_NE(window2, MAP_FAILED);
+	mirror_open(&a2);
+	mirror_attach(&a2, MMU_MIRROR_EXPORT, window2, self->length);
+	ASSERT_EQ(peer_start(&self->b[1], &a2, true), 0);
+	self->nr_peers = 2;
+	ASSERT_EQ(peer_do(&self->b[1], JOB_IMPORT), 0);
+
+	PRIME(&self->b[0], self->window, NR);
+	PRIME(&self->b[1], window2, NR);
+	AGREE(&self->b[0], self->window, NR);
+	EXPECT_EQ(counters_of(&self->b[0].dev).exported, NR);
+	EXPECT_EQ(counters_of(&self->b[1].dev).exported, NR);
+
+	/* a range is one mapping's, a folio both's */
+	ASSERT_EQ(munmap(window2, page_size), 0);
+	NOTHING(&self->b[1], window2, 1);
+	EXPECT_EQ(counters_of(&self->b[0].dev).exported, NR);
+	AGREE(&self->b[0], self->window, NR);
+	if (!lacks(need_nodes())) {
+		lru_drain();
+		ASSERT_EQ(move_shared(self->window, NR, !page_node(self->window)), NR);
+		GONE(&self->b[0], self->window, NR);
+		GONE(&self->b[1], window2, NR);
+		for (n = 0; n < 2; n++)
+			AGREE(&self->b[n], n ? window2 + page_size : self->window, NR - 1);
+	}
+
+	/* one leaves, the other goes on */
+	mirror_close(&a2);
+	EXPECT_EQ(peer_do(&self->b[1], JOB_CLOSE_EXPORTER), 0);
+	EXPECT_EQ(counters_of(&self->b[1].dev).exported, 0u);
+	PRIME(&self->b[0], self->window, NR);
+	ASSERT_EQ(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, self->length), 0);
+	GONE(&self->b[0], self->window, NR);
+	for (i = 0; i < NR; i++)
+		EXPECT_EQ(load(self->window, i), 0u);
+	close(fd);
 }
 
 struct pager {
