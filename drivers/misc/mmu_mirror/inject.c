@@ -47,17 +47,17 @@ bool mirror_should_refuse(struct mirror *m)
 #define MIRROR_SLACK_US	50
 
 /**
- * mirror_sleep() - sleep for some time, and hardly longer
+ * mirror_sleep() - sleep for some time, never shorter, and hardly longer
  * @us: how long.
+ *
+ * msleep() will not do for long ones: it counts jiffies, and these are late on
+ * a guest whose CPUs have to wait for the host's.
  *
  * Context: may sleep.
  */
 void mirror_sleep(u32 us)
 {
-	if (us < 20 * USEC_PER_MSEC)
-		usleep_range(us, us + MIRROR_SLACK_US);
-	else
-		msleep(DIV_ROUND_UP(us, USEC_PER_MSEC));
+	usleep_range(us, us + MIRROR_SLACK_US);
 }
 
 /**
