@@ -12,5 +12,5 @@ lock_build
 
 name=kernel-${KBUILD##*/kbuild-}
 [ ! -e "$KBUILD/vmlinux" ] || name=$name-again
-logged "$name" kmake -j"$JOBS" "${IMAGE##*/}"
+logged "$name" kmake -j"$JOBS" "${IMAGE##*/}" modules
 ln -sf "$IMAGE" "$KBUILD/image"

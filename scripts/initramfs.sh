@@ -32,11 +32,15 @@ list=$GUEST/list
 {
 	echo "dir /dev 755 0 0"
 	echo "nod /dev/console 600 0 0 c 5 1"
-	for d in bin proc sys tmp; do
+	for d in bin modules proc sys tmp; do
 		echo "dir /$d 755 0 0"
 	done
 	echo "file /bin/busybox $BUSYBOX 755 0 0"
 	echo "file /init $TOP/scripts/guest-init 755 0 0"
+	while read -r m; do
+		m=${m##*/}
+		echo "file /modules/${m%.o}.ko $(find "$KBUILD" -name "${m%.o}.ko") 644 0 0"
+	done <"$KBUILD/modules.order"
 	find "$programs" -type f -perm -u=x | sort | sed 's,\(.*\)/\(.*\),file /bin/\2 & 755 0 0,'
 } >"$list"
 "$KBUILD/usr/gen_init_cpio" "$list" >"$GUEST/initramfs.cpio"

@@ -81,7 +81,7 @@ sed -n 's,^+++ b/\([^[:space:]]*\).*,\1,p' $series ${EXTRA_PATCH:-} | sort -u |
 for p in $series; do
 	apply "$p"
 done
-for d in Documentation drivers include mm tools; do
+for d in Documentation drivers include mm samples tools; do
 	[ ! -d "$d" ] || our_files "$d"
 done | xargs cp --parents -t "$stage"
 cp Kconfig "$stage/mm/Kconfig.mmu_notifier"
