@@ -60,6 +60,26 @@ void sleep_ms(unsigned int ms)
 		;
 }
 
+int module_load(const char *name)
+{
+	const char *dir = getenv("MMU_MIRROR_MODULES");
+	char path[256];
+	int fd, ret;
+
+	snprintf(path, sizeof(path), "%s/%s.ko", dir ? dir : "/modules", name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	ret = syscall(SYS_finit_module, fd, "", 0) ? -errno : 0;
+	close(fd);
+	return ret;
+}
+
+int module_unload(const char *name)
+{
+	return syscall(SYS_delete_module, name, O_NONBLOCK) ? -errno : 0;
+}
+
 int file_write(const char *path, const char *fmt, ...)
 {
 	char text[256];

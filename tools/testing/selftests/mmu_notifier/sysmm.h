@@ -33,6 +33,13 @@ void sysmm_init(void);
 __u64 now_us(void);
 void sleep_ms(unsigned int ms);
 
+/*
+ * Modules, from the directory that MMU_MIRROR_MODULES names, else /modules. 0 or
+ * -errno: -ENOENT if there is no such file or module, -EAGAIN if it is in use.
+ */
+int module_load(const char *name);
+int module_unload(const char *name);
+
 int file_write(const char *path, const char *fmt, ...)
 	__printf(2, 3);
 int file_read(const char *path, char *buf, size_t size);

@@ -165,14 +165,57 @@ static void harmless(const struct command *c, union argument *arg, const void *w
 	}
 }
 
-TEST_F(uapi, unknown_command)
+/*
+ * All numbers of the driver's type. Those that it knows are told by the answer to
+ * a struct of size 0; each of them, whatever it does, has to refuse what is
+ * too short, too long or not there.
+ */
+TEST_F(uapi, every_number)
 {
-	union argument arg = { .size = sizeof(arg) };
+	union argument arg = { };
+	unsigned long cmd;
+	unsigned int nr, known = 0;
+	char *edge;
 
-	EXPECT_EQ(issue(&self->dev, _IO(MMU_MIRROR_IOC, 0xcf), &arg), -ENOTTY);
-	EXPECT_EQ(issue(&self->dev, _IO(MMU_MIRROR_IOC, 0xff), &arg), -ENOTTY);
+	/* the size is readable, what follows is not */
+	edge = mmap(NULL, 2 * page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		    -1, 0);
+	ASSERT_NE(edge, MAP_FAILED);
+	ASSERT_EQ(mprotect(edge + page_size, page_size, PROT_NONE), 0);
+	edge += page_size - sizeof(__u32);
+
+	ATTACH();
+	for (nr = 0; nr < 256; nr++) {
+		cmd = _IO(MMU_MIRROR_IOC, nr);
+		arg.size = 0;
+		if (issue(&self->dev, cmd, &arg) == -ENOTTY)
+			continue;
+		known++;
+		EXPECT_EQ(issue(&self->dev, cmd, &arg), -EINVAL) TH_LOG("%#x", nr);
+		arg.size = sizeof(__u32) - 1;
+		EXPECT_EQ(issue(&self->dev, cmd, &arg), -EINVAL) TH_LOG("%#x", nr);
+		arg.size = sizeof(arg.head) - 1;
+		EXPECT_EQ(issue(&self->dev, cmd, &arg), -EINVAL) TH_LOG("%#x", nr);
+		arg.size = -1;
+		EXPECT_EQ(issue(&self->dev, cmd, &arg), -E2BIG) TH_LOG("%#x", nr);
+		arg.size = page_size;
+		arg.bytes[sizeof(arg) - 1] = 1;
+		EXPECT_LT(issue(&self->dev, cmd, &arg), 0) TH_LOG("%#x", nr);
+		arg.bytes[sizeof(arg) - 1] = 0;
+		*(__u32 *)edge = sizeof(arg);
+		EXPECT_EQ(issue(&self->dev, cmd, edge), -EFAULT) TH_LOG("%#x", nr);
+		EXPECT_EQ(issue(&self->dev, cmd, edge + 2), -EFAULT) TH_LOG("%#x", nr);
+		EXPECT_EQ(issue(&self->dev, cmd, NULL), -EFAULT) TH_LOG("%#x", nr);
+		EXPECT_EQ(issue(&self->dev, cmd, (void *)-8UL), -EFAULT) TH_LOG("%#x", nr);
+		/* the same number, another direction or size */
+		EXPECT_EQ(issue(&self->dev, _IOWR(MMU_MIRROR_IOC, nr, union argument), &arg),
+			  -ENOTTY);
+	}
+	EXPECT_GE(known, ARRAY_SIZE(commands));
 	EXPECT_EQ(issue(&self->dev, _IO('m', 0xd0), &arg), -ENOTTY);
 	EXPECT_EQ(issue(&self->dev, _IOW(MMU_MIRROR_IOC, 0xd0, int), &arg), -ENOTTY);
+	EXPECT_EQ(issue(&self->dev, 0, &arg), -ENOTTY);
+	EXPECT_EQ(issue(&self->dev, ~0U, &arg), -ENOTTY);
 }
 
 TEST_F(uapi, size)
@@ -748,15 +791,103 @@ TEST_F(uapi, hold)
 	EXPECT_EQ(held, 2u);
 }
 
+/* A descriptor that is no more, for each command; and one that still is. */
 TEST_F(uapi, closed)
 {
-	int fd = self->dev.fd;
+	int fd = self->dev.fd, copy = dup(fd);
+	const struct command *c;
+	union argument arg;
 
 	ATTACH();
 	mirror_close(&self->dev);
 	self->dev.fd = fd;
-	EXPECT_EQ(mirror_try_read(&self->dev, self->window, &self->word, 8, 0), -EBADF);
-	self->dev.fd = -1;
+	for (c = commands; c < commands + ARRAY_SIZE(commands); c++) {
+		harmless(c, &arg, self->window, &self->word);
+		EXPECT_EQ(issue(&self->dev, c->cmd, &arg), -EBADF) TH_LOG("%s", c->name);
+	}
+	self->dev.fd = copy;
+	EXPECT_EQ(mirror_try_read(&self->dev, self->window, &self->word, 8, 0), 0);
+}
+
+struct closer {
+	struct mirror dev;
+	void *addr;
+	int err;
+};
+
+static void *read_slowly(void *arg)
+{
+	struct closer *c = arg;
+	__u64 word;
+
+	c->err = mirror_try_read(&c->dev, c->addr, &word, 8, 0);
+	return NULL;
+}
+
+/* Closed by one thread while another one's command waits: that one goes on. */
+TEST_F(uapi, closed_in_use)
+{
+	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	struct uffdio_zeropage zero = { };
+	struct uffdio_api api = { .api = UFFD_API };
+	struct closer c = { .dev = self->dev, .addr = self->window, .err = 1 };
+	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	pthread_t thread;
+
+	reg.range.start = (uintptr_t)self->window;
+	reg.range.len = self->length;
+	if (fd < 0 || ioctl(fd, UFFDIO_API, &api) || ioctl(fd, UFFDIO_REGISTER, &reg))
+		SKIP(return, "no userfaultfd");
+	ATTACH();
+	ASSERT_EQ(pthread_create(&thread, NULL, read_slowly, &c), 0);
+	sleep_ms(100);
+	mirror_close(&self->dev);
+	zero.range = reg.range;
+	EXPECT_EQ(ioctl(fd, UFFDIO_ZEROPAGE, &zero), 0);
+	ASSERT_EQ(pthread_join(thread, NULL), 0);
+	/* it waited for the page and has it, or may not wait for user space */
+	if (c.err)
+		EXPECT_EQ(c.err, -EFAULT);
+	close(fd);
+	/* the device is gone with the last user: nothing keeps the module */
+	if (module_unload("mmu_mirror") != -ENOENT)
+		EXPECT_EQ(module_load("mmu_mirror"), 0);
+}
+
+/*
+ * Whoever has the file has the module, attached or not, in whatever state: after
+ * the process that attached it, with the engine on, with a child that keeps it.
+ */
+TEST_F(uapi, module_in_use)
+{
+	int err = module_unload("mmu_mirror"), status;
+	__u64 word;
+	pid_t pid;
+
+	if (err == -ENOENT)
+		SKIP(return, "mmu_mirror is built in");
+	EXPECT_EQ(err, -EAGAIN);
+	ATTACH();
+	EXPECT_EQ(mirror_try_engine(&self->dev, MMU_MIRROR_ENGINE_ADD, NULL, 0, NULL), 0);
+	EXPECT_EQ(module_unload("mmu_mirror"), -EAGAIN);
+	EXPECT_EQ(mirror_try_read(&self->dev, self->window, &word, 8, 0), 0);
+
+	pid = fork();
+	ASSERT_GE(pid, 0);
+	if (!pid) {
+		sleep_ms(200);
+		_exit(0);
+	}
+	mirror_close(&self->dev);
+	EXPECT_EQ(module_unload("mmu_mirror"), -EAGAIN);
+	ASSERT_EQ(waitpid(pid, &status, 0), pid);
+
+	EXPECT_EQ(module_unload("mmu_mirror"), 0);
+	EXPECT_EQ(mirror_try_open(&self->dev), -ENOENT);
+	EXPECT_EQ(module_load("mmu_mirror"), 0);
+	ASSERT_EQ(mirror_try_open(&self->dev), 0);
+	ATTACH();
+	EXPECT_EQ(mirror_try_read(&self->dev, self->window, &word, 8, 0), 0);
 }
 
 TEST_HARNESS_MAIN
