@@ -13,9 +13,9 @@ scripts/overlay.sh
 KBUILD=$BUILD/kbuild-clients$OTHER
 KBUILD=$KBUILD scripts/config.sh "$SELFTESTS"/configs/{clients,"clients-$ARCH"}.config
 
-all=$(for d in Documentation drivers include mm tools; do [ ! -d $d ] || our_files $d; done | sort)
+all=$(for d in Documentation drivers include mm samples tools; do [ ! -d $d ] || our_files $d; done | sort)
 sources=$(grep '\.[ch]$' <<<"$all")
-objects=$(grep '^\(mm\|drivers\)/.*\.c$' <<<"$all" | sed 's/c$/o/')
+objects=$(grep '^\(mm\|drivers\|samples\)/.*\.c$' <<<"$all" | sed 's/c$/o/')
 # The shim spells the kernel's own macros anew, which checkpatch objects to.
 styled=$(grep -v '/mmu_notifier/shim' <<<"$all" | grep '\.[ch]$\|\.rst$\|/Makefile$')
 
@@ -66,6 +66,8 @@ done
 for f in $sources; do
 	ktap_case "kernel-doc $f" check_kernel_doc "$f"
 done
+ktap_case "snippets of driver-guide.rst are compiled" scripts/guide-check.py \
+	Documentation/mm/mmu_notifier/driver-guide.rst ${objects//.o/.c} $(grep '^include/.*\.h$' <<<"$all")
 # Warnings are errors here, so that what warned is not taken for done next time.
 compile lint W=1 C=2 CHECK="$TOP/scripts/sparse.sh" CF=-Wsparse-error KCFLAGS=-Werror $objects
 for o in $objects; do
