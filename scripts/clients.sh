@@ -16,8 +16,8 @@ users()
 	(cd "$STOCK" && grep -rlE --include='*.c' 'mmu_notifier|mmu_interval' "$@" | sort | sed 's/c$/o/')
 }
 
-# The booted kernel has the driver built in. As a module, modpost has to find
-# every symbol that it uses among those that this kernel exports.
+# From outside of the tree: modpost has to find every symbol that it uses among
+# those that the booted kernel exports.
 as_module()
 {
 	local dir=$BUILD/mirror-module$OTHER

@@ -39,7 +39,7 @@
 struct regions {
 	struct kref ref;
 	struct mm_struct *mm;
-	spinlock_t lock;
+	spinlock_t lock;	/* the driver's */
 	struct list_head list;
 	unsigned int nr;
 };
