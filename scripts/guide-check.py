@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # guide-check.py GUIDE SOURCE..: every piece of C in GUIDE is pulled in from one
-# of SOURCE, the files that lint compiles. Says what is not so, and fails.
+# of SOURCE, the files that lint compiles, and every message of the core's that it
+# quotes is in one of them. Says what is not so, and fails.
 
 import os
 import re
@@ -60,7 +61,15 @@ def check_include(nr, path, opts):
         problem(nr, f"{begin} in {path} is cut in two by another mark")
 
 
+core = "".join(open(s).read() for s in sources if s.startswith("mm/mmu_notifier"))
+messages = 0
+
 for nr, line in enumerate(lines, 1):
+    m = re.match(r"   \w+ \[mmu_notifier_mistakes\]:? (.*)", line)
+    if m:
+        messages += 1
+        if m[1] not in core:
+            problem(nr, f"the core does not print: {m[1]}")
     m = re.match(r"\s*\.\. literalinclude::\s*(\S+)", line)
     if m:
         snippets += 1
@@ -77,5 +86,7 @@ for nr, line in enumerate(lines, 1):
 
 if not snippets:
     problem(0, "no snippet at all")
-print("\n".join(problems) or f"{snippets} snippets")
+if not messages:
+    problem(0, "no message of the core's at all")
+print("\n".join(problems) or f"{snippets} snippets, {messages} messages")
 sys.exit(bool(problems))
