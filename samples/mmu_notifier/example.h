@@ -22,11 +22,11 @@
 #ifndef _MMU_NOTIFIER_EXAMPLE_H
 #define _MMU_NOTIFIER_EXAMPLE_H
 
+#include <linux/fs.h>
 #include <linux/mutex.h>
 #include <linux/mmu_notifier.h>
 #include <linux/types.h>
 
-struct file_operations;
 struct page;
 
 /**
@@ -88,7 +88,7 @@ struct example {
 /* Shared by interval.c, flush.c and export.c */
 struct interval_example {
 	struct example ex;
-	struct mutex lock;
+	struct mutex lock;	/* the driver's */
 	struct mmu_interval_notifier sub;
 };
 

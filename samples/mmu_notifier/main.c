@@ -203,8 +203,7 @@ static const struct file_operations example_fops = {
 #define EXAMPLE_FILE(_name, _fops, _kind) {				\
 	.misc = {							\
 		.minor = MISC_DYNAMIC_MINOR,				\
-		.name = "mmu_example_" _name,				\
-		.nodename = "mmu_example/" _name,			\
+		.name = "mmu_example!" _name,	/* a directory */	\
 		.fops = (_fops),					\
 		.mode = 0600,						\
 	},								\
