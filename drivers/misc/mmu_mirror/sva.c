@@ -67,6 +67,7 @@
 #include <linux/mmu_notifier.h>
 #include <linux/pgtable.h>
 #include <linux/sched.h>
+#include <linux/uaccess.h>
 
 #include "mmu_mirror.h"
 
@@ -324,6 +325,18 @@ static int sva_request_locked(struct mirror *m, struct mirror_fault *fault)
 }
 
 /*
+ * Where CPUs set the accessed bit, the fault handler leaves it to them if the
+ * entry is there and only read. So have this one set it. If the page has gone
+ * meanwhile, the device will ask again.
+ */
+static void sva_touch(unsigned long addr)
+{
+	char byte;
+
+	copy_from_user_nofault(&byte, (const char __user *)addr, sizeof(byte));
+}
+
+/*
  * A page request: have the CPU's fault handler make an entry with the bits that
  * the device needs. No page reference is taken, not for a moment.
  */
@@ -337,6 +350,8 @@ static int sva_request(struct mirror *m, struct mirror_fault *fault)
 		return -EINTR;
 	ret = sva_request_locked(m, fault);
 	mmap_read_unlock(m->mm);
+	if (!ret && !fault->write)
+		sva_touch(fault->addr);
 
 	/* A page that is broken, say, is as good as none. */
 	if (ret && ret != -ENOMEM && ret != -EINTR && ret != -EAGAIN)
