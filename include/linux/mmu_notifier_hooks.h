@@ -454,11 +454,12 @@ static inline void mmu_notifier_subscriptions_destroy(struct mm_struct *mm)
 ({									\
 	struct vm_area_struct *__fn_vma = (vma);			\
 	unsigned long __fn_addr = (addr);				\
-	typeof(*(entry)) __fn_old = clear_flush(__fn_vma, __fn_addr, (entry)); \
+	unsigned long __fn_size = (size);				\
+	__auto_type __fn_old = clear_flush(__fn_vma, __fn_addr, (entry)); \
 									\
-	__fn_addr &= ~((size) - 1);					\
+	__fn_addr &= ~(__fn_size - 1);					\
 	mmu_notifier_invalidate_range(__fn_vma->vm_mm, __fn_addr,	\
-				      __fn_addr + (size));		\
+				      __fn_addr + __fn_size);		\
 	__fn_old;							\
 })
 

@@ -47,7 +47,7 @@
 struct walker {
 	struct mmu_notifier notifier;
 	struct mm_struct *mm;
-	spinlock_t lock;
+	spinlock_t lock;	/* see above */
 	unsigned int nr;
 	struct {
 		unsigned long start;
@@ -63,21 +63,18 @@ struct walker {
 	unsigned long from;
 };
 
-/* Look an address up as a device would; out: the lock of its page table. */
-static bool walk(struct mm_struct *mm, unsigned long addr, struct page **page,
-		 spinlock_t **ptl)
+/* Look an address up as a device would. */
+static bool walk(struct mm_struct *mm, unsigned long addr, struct page **page)
 {
 	pmd_t *pmd, pmdval;
 	bool present;
 	pte_t *pte;
 
 	*page = NULL;
-	*ptl = NULL;
 	pmd = mm_find_pmd(mm, addr);
 	if (!pmd)
 		return false;
 
-	*ptl = pmd_lockptr(mm, pmd);
 	pmdval = pmdp_get_lockless(pmd);
 	if (!pmd_present(pmdval))
 		return false;
@@ -86,7 +83,6 @@ static bool walk(struct mm_struct *mm, unsigned long addr, struct page **page,
 		return true;
 	}
 
-	*ptl = pte_lockptr(mm, pmd);
 	pte = pte_offset_map(pmd, addr);
 	if (!pte)
 		return false;
@@ -97,21 +93,33 @@ static bool walk(struct mm_struct *mm, unsigned long addr, struct page **page,
 	return present;
 }
 
+/* Does anybody hold the lock of the page table that maps it, if there is one? */
+static bool is_locked(struct mm_struct *mm, unsigned long addr)
+{
+	pmd_t *pmd = mm_find_pmd(mm, addr);
+	pmd_t pmdval;
+
+	if (!pmd)
+		return true;
+	pmdval = pmdp_get_lockless(pmd);
+	if (!pmd_present(pmdval) || pmd_leaf(pmdval))
+		return spin_is_locked(pmd_lockptr(mm, pmd));
+	return spin_is_locked(pte_lockptr(mm, pmd));
+}
+
 static void walker_look(struct walker *w, unsigned long start,
 			unsigned long end)
 {
 	bool locked = true;
 	struct page *page;
 	unsigned long addr;
-	spinlock_t *ptl;
 
 	for (addr = start; addr < end; addr += PAGE_SIZE) {
 		unsigned long nr = (addr - w->from) >> PAGE_SHIFT;
 
-		if (walk(w->mm, addr, &page, &ptl))
+		if (walk(w->mm, addr, &page))
 			w->present++;
-		if (ptl && !spin_is_locked(ptl))
-			locked = false;
+		locked &= is_locked(w->mm, addr);
 		if (addr >= w->from && nr < NR_PAGES && w->watched[nr] &&
 		    !page_count(w->watched[nr]))
 			w->freed++;
@@ -193,12 +201,11 @@ static struct walker *walker_new(struct kunit *test,
 
 static void walker_watch(struct walker *w, unsigned long addr)
 {
-	spinlock_t *ptl;
 	int i;
 
 	w->from = addr;
 	for (i = 0; i < NR_PAGES; i++)
-		walk(w->mm, addr + i * PAGE_SIZE, &w->watched[i], &ptl);
+		walk(w->mm, addr + i * PAGE_SIZE, &w->watched[i]);
 }
 
 /* What was recorded so far is not what the test is about. */
@@ -256,6 +263,17 @@ static void write_pages(struct kunit *test, unsigned long addr,
 					       (addr + i * PAGE_SIZE)), 0);
 }
 
+static void read_pages(struct kunit *test, unsigned long addr, unsigned long nr)
+{
+	unsigned long i, value;
+
+	for (i = 0; i < nr; i++) {
+		KUNIT_ASSERT_EQ(test, get_user(value, (unsigned long __user *)
+					       (addr + i * PAGE_SIZE)), 0);
+		KUNIT_ASSERT_EQ(test, value, 0);
+	}
+}
+
 static void advise(struct kunit *test, unsigned long addr, unsigned long size,
 		   int advice)
 {
@@ -267,14 +285,11 @@ static void advise(struct kunit *test, unsigned long addr, unsigned long size,
 static void copy_on_write_is_told_in_between(struct kunit *test)
 {
 	unsigned long addr = memory(test, NR_PAGES * PAGE_SIZE);
-	unsigned long value;
 	struct walker *w;
 	int i;
 
 	/* Every page is the zero page. */
-	for (i = 0; i < NR_PAGES; i++)
-		KUNIT_ASSERT_EQ(test, get_user(value, (unsigned long __user *)
-					       (addr + i * PAGE_SIZE)), 0);
+	read_pages(test, addr, NR_PAGES);
 	w = walker_new(test, &walker_ops);
 
 	write_pages(test, addr, NR_PAGES);
@@ -323,9 +338,8 @@ static void unregistered_walker_hears_nothing(struct kunit *test)
 {
 	unsigned long addr = memory(test, 2 * PAGE_SIZE);
 	struct walker *gone, *stays;
-	unsigned long value;
 
-	KUNIT_ASSERT_EQ(test, get_user(value, (unsigned long __user *)addr), 0);
+	read_pages(test, addr, 1);
 	gone = walker_new(test, &walker_ops);
 	stays = walker_new(test, &walker_ops);
 	kunit_release_action(test, walker_unregister, gone);
@@ -366,7 +380,6 @@ static void reclaim_names_its_pages(struct kunit *test)
 	struct walker *along, *w;
 	struct task_struct *task;
 	struct page *page;
-	spinlock_t *ptl;
 	int cpu, i;
 
 	if (num_online_cpus() < 2)
@@ -398,7 +411,7 @@ static void reclaim_names_its_pages(struct kunit *test)
 
 	for (i = 0; i < NR_PAGES; i++) {
 		at = addr + i * PAGE_SIZE;
-		if (walk(current->mm, at, &page, &ptl)) {
+		if (walk(current->mm, at, &page)) {
 			KUNIT_FAIL(test, "page %d was not reclaimed", i);
 			continue;
 		}

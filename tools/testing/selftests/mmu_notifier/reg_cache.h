@@ -46,7 +46,7 @@ struct reg {
 	char *start;
 	size_t length;
 	bool writable;
-	/* the cache's own: */
+	/* private: the cache's own */
 	unsigned int users;
 	bool forgotten;
 	struct reg *next;
