@@ -251,14 +251,18 @@ static size_t nr_dev_hold(struct mirror *dev, char *pages, size_t nr, const __u6
 }
 
 /* Device and CPU see in each page what should be there, and no SPTE is stale. */
-#define EXPECT_SEEN(pages, nr, want) do { \
-	struct mmu_mirror_check check; \
-	\
-	EXPECT_EQ(nr_hold(pages, nr, want), (size_t)(nr)); \
-	EXPECT_EQ(nr_dev_hold(&self->dev, pages, nr, want), (size_t)(nr)); \
-	EXPECT_EQ(mirror_try_check(&self->dev, NULL, 0, &check), 0); \
-	EXPECT_EQ(check.stale, 0u); \
-} while (0)
+static void all_seen(struct __test_metadata *_metadata, struct mirror *dev, char *pages,
+		     size_t nr, const __u64 *want)
+{
+	struct mmu_mirror_check check;
+
+	EXPECT_EQ(nr_hold(pages, nr, want), nr);
+	EXPECT_EQ(nr_dev_hold(dev, pages, nr, want), nr);
+	EXPECT_EQ(mirror_try_check(dev, NULL, 0, &check), 0);
+	EXPECT_EQ(check.stale, 0u);
+}
+
+#define EXPECT_SEEN(...)	all_seen(_metadata, &self->dev, __VA_ARGS__)
 
 static __u64 events(struct mirror *dev, enum mirror_event event)
 {
@@ -366,8 +370,10 @@ TEST_F(fork, a_device_each)
 		    nr_dev_hold(&own, self->pages, NR, self->want) != NR)
 			_exit(2);
 		for (i = 0; i < NR; i++)
-			if (dev_put(&own, self->pages, i, self->want[i] = 0xc200 + i, 0))
+			if (dev_put(&own, self->pages, i, 0xc200 + i, 0))
 				_exit(3);
+		for (i = 0; i < NR; i++)
+			self->want[i] = 0xc200 + i;
 		_exit(nr_hold(self->pages, NR, self->want) == NR ? 0 : 4);
 	}
 	ASSERT_EQ(dev_fill(&self->dev, self->pages, NR, self->want, 0xd100), 0);
@@ -465,7 +471,8 @@ static void __attribute__((constructor)) after_exec(void)
 /* In a function of its own, since the child uses the parent's stack */
 static noinline pid_t vfork_and_write(struct mirror *dev, char *pages, bool exec)
 {
-	static char * const argv[] = { "fork_test", NULL }, * const env[] = { EXECED, NULL };
+	static char * const argv[] = { "fork_test", NULL };
+	static char * const env[] = { EXECED, NULL };
 	pid_t pid = vfork();
 	__u64 word;
 
@@ -483,38 +490,38 @@ static noinline pid_t vfork_and_write(struct mirror *dev, char *pages, bool exec
 }
 
 /* The child has the parent's memory until it leaves: nothing is to be told. */
-static void vfork_shares(struct __test_metadata *_metadata, FIXTURE_DATA(fork) *self,
-			 bool exec)
+static void vfork_shares(struct __test_metadata *_metadata, struct mirror *dev, char *pages,
+			 __u64 *want, bool exec)
 {
 	struct mmu_mirror_counters before, after;
 	int status;
 	pid_t pid;
 
-	ASSERT_EQ(dev_fill(&self->dev, self->pages, NR, self->want, 0xd100), 0);
-	mirror_counters(&self->dev, &before);
-	pid = vfork_and_write(&self->dev, self->pages, exec);
+	ASSERT_EQ(dev_fill(dev, pages, NR, want, 0xd100), 0);
+	mirror_counters(dev, &before);
+	pid = vfork_and_write(dev, pages, exec);
 	ASSERT_GT(pid, 0);
 	ASSERT_EQ(waitpid(pid, &status, 0), pid);
 	EXPECT_EQ(status, 0);
-	mirror_counters(&self->dev, &after);
+	mirror_counters(dev, &after);
 	EXPECT_EQ(after.dropped, before.dropped);
 	EXPECT_EQ(after.release, 0u);
 	EXPECT_EQ(after.events[EV_PROTECTION_PAGE], before.events[EV_PROTECTION_PAGE]);
 
-	self->want[0] = 0xf1;
-	self->want[1] = 0xf2;
-	EXPECT_EQ(dev_still_writes(&self->dev, self->pages, NR, self->want), (size_t)NR);
-	EXPECT_SEEN(self->pages, NR, self->want);
+	want[0] = 0xf1;
+	want[1] = 0xf2;
+	EXPECT_EQ(dev_still_writes(dev, pages, NR, want), (size_t)NR);
+	all_seen(_metadata, dev, pages, NR, want);
 }
 
 TEST_F(fork, vfork)
 {
-	vfork_shares(_metadata, self, false);
+	vfork_shares(_metadata, &self->dev, self->pages, self->want, false);
 }
 
 TEST_F(fork, vfork_exec)
 {
-	vfork_shares(_metadata, self, true);
+	vfork_shares(_metadata, &self->dev, self->pages, self->want, true);
 }
 
 /* --------------------------------------------- what a child does not get */
@@ -737,11 +744,12 @@ static int stands_still(char *pages)
 }
 
 /* Device and CPU add all the time, while the process forks again and again. */
-static void storm(struct __test_metadata *_metadata, FIXTURE_DATA(fork) *self, bool threads)
+static void storm(struct __test_metadata *_metadata, struct mirror *dev, char *pages,
+		  bool threads)
 {
 	struct mmu_mirror_counters before, after;
 	__u64 added, sum = 0, seen = 0, word;
-	struct adder adder = { .pages = self->pages };
+	struct adder adder = { .pages = pages };
 	unsigned int round, bad = 0;
 	struct forker forker;
 	pthread_t thread, other;
@@ -749,15 +757,15 @@ static void storm(struct __test_metadata *_metadata, FIXTURE_DATA(fork) *self, b
 	pid_t pid;
 	size_t i;
 
-	mirror_counters(&self->dev, &before);
-	mirror_engine_start(&self->dev, MMU_MIRROR_ENGINE_ADD, self->pages, NR * page_size);
+	mirror_counters(dev, &before);
+	mirror_engine_start(dev, MMU_MIRROR_ENGINE_ADD, pages, NR * page_size);
 	ASSERT_EQ(pthread_create(&thread, NULL, cpu_adds, &adder), 0);
 	for (round = 0; round < FORKS; round++) {
 		if (threads)
 			ASSERT_EQ(pthread_create(&other, NULL, fork_once, &forker), 0);
 		pid = fork();
 		if (!pid)
-			_exit(stands_still(self->pages));
+			_exit(stands_still(pages));
 		ASSERT_GT(pid, 0);
 		if (threads) {
 			pthread_join(other, NULL);
@@ -768,17 +776,17 @@ static void storm(struct __test_metadata *_metadata, FIXTURE_DATA(fork) *self, b
 	}
 	__atomic_store_n(&adder.stop, true, __ATOMIC_RELEASE);
 	pthread_join(thread, NULL);
-	added = mirror_engine_stop(&self->dev);
+	added = mirror_engine_stop(dev);
 	EXPECT_EQ(bad, 0u) TH_LOG("children that saw foreign writes");
 
-	mirror_counters(&self->dev, &after);
+	mirror_counters(dev, &after);
 	EXPECT_GT(added, 0u);
 	EXPECT_GE(after.dropped - before.dropped, FORKS / 4);
 	EXPECT_EQ(after.unbalanced, 0u);
 	for (i = 0; i < NR; i++) {
-		EXPECT_EQ(mirror_try_read(&self->dev, page(self->pages, i), &word, 8, 0), 0);
+		EXPECT_EQ(mirror_try_read(dev, page(pages, i), &word, 8, 0), 0);
 		seen += word;
-		sum += *(__u64 *)page(self->pages, i);
+		sum += *(__u64 *)page(pages, i);
 	}
 	EXPECT_EQ(sum, added + adder.count);
 	EXPECT_EQ(seen, added + adder.count);
@@ -786,12 +794,12 @@ static void storm(struct __test_metadata *_metadata, FIXTURE_DATA(fork) *self, b
 
 TEST_F(fork, storm)
 {
-	storm(_metadata, self, false);
+	storm(_metadata, &self->dev, self->pages, false);
 }
 
 TEST_F(fork, storm_of_threads)
 {
-	storm(_metadata, self, true);
+	storm(_metadata, &self->dev, self->pages, true);
 }
 
 TEST_F(fork, storm_pinned)
@@ -802,7 +810,7 @@ TEST_F(fork, storm_pinned)
 	fd = pin_pages(self->pages, NR / 2);
 	if (fd < 0)
 		SKIP(return, "no " GUP_TEST);
-	storm(_metadata, self, false);
+	storm(_metadata, &self->dev, self->pages, false);
 	close(fd);
 }
 

@@ -342,11 +342,8 @@ TEST_F(uapi, keys_do_not_come_back)
 
 	for (i = 0; i < ROUNDS; i++) {
 		ASSERT_EQ(mirror_try_register(&self->dev, self->pages, page_size, 0, &keys[i]), 0);
-		if (i % 2) {
-			ASSERT_EQ(mirror_try_deregister(&self->dev, keys[i]), 0);
-		} else {
-			ASSERT_EQ(madvise(self->pages, page_size, MADV_DONTNEED), 0);
-		}
+		ASSERT_EQ(i % 2 ? mirror_try_deregister(&self->dev, keys[i]) :
+				  madvise(self->pages, page_size, MADV_DONTNEED), 0);
 	}
 	for (i = 0; i < ROUNDS; i++) {
 		for (j = 0; j < i; j++)
@@ -780,25 +777,55 @@ static int act_punch(char *pages, int fd)
 	return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 4 * page_size, BYTES);
 }
 
-#define CHANGE(name, is_file, is_gone) \
-FIXTURE_VARIANT_ADD(keys, name) { \
-	.act = act_##name, \
-	.file = is_file, \
-	.gone = is_gone, \
-}
+#define CHANGE(how, is_file, is_gone) .act = how, .file = is_file, .gone = is_gone
 
-CHANGE(munmap, false, true);
-CHANGE(mmap_over, false, false);
-CHANGE(mremap, false, true);
-CHANGE(mprotect, false, true);
-CHANGE(dontneed, false, false);
-CHANGE(free, false, false);
-CHANGE(pageout, false, false);
-CHANGE(move, false, false);
-CHANGE(fork, false, false);
-CHANGE(truncate, true, true);
-CHANGE(truncate_afar, true, true);
-CHANGE(punch, true, false);
+FIXTURE_VARIANT_ADD(keys, munmap) {
+	CHANGE(act_munmap, false, true),
+};
+
+FIXTURE_VARIANT_ADD(keys, mmap_over) {
+	CHANGE(act_mmap_over, false, false),
+};
+
+FIXTURE_VARIANT_ADD(keys, mremap) {
+	CHANGE(act_mremap, false, true),
+};
+
+FIXTURE_VARIANT_ADD(keys, mprotect) {
+	CHANGE(act_mprotect, false, true),
+};
+
+FIXTURE_VARIANT_ADD(keys, dontneed) {
+	CHANGE(act_dontneed, false, false),
+};
+
+FIXTURE_VARIANT_ADD(keys, free) {
+	CHANGE(act_free, false, false),
+};
+
+FIXTURE_VARIANT_ADD(keys, pageout) {
+	CHANGE(act_pageout, false, false),
+};
+
+FIXTURE_VARIANT_ADD(keys, move) {
+	CHANGE(act_move, false, false),
+};
+
+FIXTURE_VARIANT_ADD(keys, fork) {
+	CHANGE(act_fork, false, false),
+};
+
+FIXTURE_VARIANT_ADD(keys, truncate) {
+	CHANGE(act_truncate, true, true),
+};
+
+FIXTURE_VARIANT_ADD(keys, truncate_afar) {
+	CHANGE(act_truncate_afar, true, true),
+};
+
+FIXTURE_VARIANT_ADD(keys, punch) {
+	CHANGE(act_punch, true, false),
+};
 
 FIXTURE_SETUP(keys)
 {
