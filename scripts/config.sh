@@ -26,7 +26,12 @@ merge()
 }
 logged "config-${KBUILD##*/}" merge
 
-if refused=$(grep -A2 'not in final .config' "$LOGS/config-${KBUILD##*/}.log"); then
+# What was to be off and is not even offered is off.
+refused=$(grep -A2 'not in final .config' "$LOGS/config-${KBUILD##*/}.log" | awk '
+	/^Value requested/ { what = $0 }
+	/^Requested value:/ { wanted = $0; off = / is not set$/ }
+	/^Actual value:/ && !(off && NF == 2) { print what "\n" wanted "\n" $0 }') || true
+if [ -n "$refused" ]; then
 	echo "$refused" >&2
 	die "options asked for in ${fragments[*]} did not take"
 fi

@@ -99,7 +99,8 @@ static bool is_locked(struct mm_struct *mm, unsigned long addr)
 	pmd_t *pmd = mm_find_pmd(mm, addr);
 	pmd_t pmdval;
 
-	if (!pmd)
+	/* Where there is one CPU only, spinlocks do not know. */
+	if (!pmd || !IS_ENABLED(CONFIG_SMP))
 		return true;
 	pmdval = pmdp_get_lockless(pmd);
 	if (!pmd_present(pmdval) || pmd_leaf(pmdval))
