@@ -25,7 +25,7 @@ as_module()
 	rsync -rc drivers/misc/mmu_mirror/ "$dir"
 	KBUILD=$BUILD/kbuild-$ARCH
 	kmake modules_prepare &&
-		kmake M="$dir" CONFIG_MMU_MIRROR=m KBUILD_EXTRA_SYMBOLS="$KBUILD/vmlinux.symvers" modules
+		kmake M="$dir" CONFIG_MMU_MIRROR=m modules
 }
 
 off()
