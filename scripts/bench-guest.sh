@@ -58,7 +58,7 @@ instructions()
 		-kernel "$KBUILD/image" -initrd "$INITRAMFS" \
 		-fw_cfg "name=opt/mnt/job,file=$job" \
 		-serial "file:$console" -serial "file:$output" \
-		-append "console=ttyS0 nokaslr norandmaps numa=fake=2 panic=-1 kunit.enable=0"
+		-append "console=ttyS0 PORT=ttyS1 nokaslr norandmaps numa=fake=2 panic=-1 kunit.enable=0"
 	grep -q 'guest: job ended with status 0' "$console" && return
 	echo "error: the job did not end well; the last lines of $console and $output:"
 	tail -n 10 "$console" "$output"

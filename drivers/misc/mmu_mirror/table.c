@@ -35,8 +35,11 @@
 
 #include <linux/atomic.h>
 #include <linux/bits.h>
+#include <linux/fs.h>
 #include <linux/highmem.h>
+#include <linux/magic.h>
 #include <linux/mm.h>
+#include <linux/page-flags.h>
 #include <linux/string.h>
 #include <linux/unaligned.h>
 #include <linux/xarray.h>
@@ -93,6 +96,24 @@ void mirror_table_unreserve(struct mirror *m, unsigned long index)
 	xa_release(&m->table, index);
 }
 
+/*
+ * The device is the kernel, so what is missing in the kernel's own mapping would
+ * be an oops. get_user_pages() refuses such pages; hmm_range_fault() and walking
+ * the page table do not. The page is mapped for as long as the device lock is
+ * held, and so is in its file.
+ */
+static bool mirror_is_secret(unsigned long pfn)
+{
+	struct address_space *mapping;
+
+	if (!IS_ENABLED(CONFIG_SECRETMEM))
+		return false;
+	mapping = READ_ONCE(pfn_folio(pfn)->mapping);
+	if (!mapping || ((unsigned long)mapping & PAGE_MAPPING_FLAGS))
+		return false;
+	return mapping->host->i_sb->s_magic == SECRETMEM_MAGIC;
+}
+
 /**
  * mirror_table_install() - make an SPTE, or widen what an old one allows
  * @m: the mirror.
@@ -103,7 +124,7 @@ void mirror_table_unreserve(struct mirror *m, unsigned long index)
  * Context: device lock held, and nothing collided since @pfn was looked up.
  *
  * Return: 0, -EAGAIN if the reservation is gone, -ESHUTDOWN if the mirror is not
- * live, -EFAULT if the page is outside of the window.
+ * live, -EFAULT if the page is outside of the window, or secret.
  */
 int mirror_table_install(struct mirror *m, unsigned long index,
 			 unsigned long pfn, bool writable)
@@ -115,7 +136,7 @@ int mirror_table_install(struct mirror *m, unsigned long index,
 
 	if (!m->live)
 		return -ESHUTDOWN;
-	if (index < m->first || index > m->last)
+	if (index < m->first || index > m->last || mirror_is_secret(pfn))
 		return -EFAULT;
 	if (WARN_ON_ONCE(writable && is_zero_pfn(pfn)))
 		return -EFAULT;

@@ -791,6 +791,30 @@ TEST_F(uapi, hold)
 	EXPECT_EQ(held, 2u);
 }
 
+/* The kernel itself has no mapping of it: refused, not an oops */
+TEST_F(uapi, secret)
+{
+	int fd = syscall(__NR_memfd_secret, 0);
+	__u64 word = 1;
+	char *page;
+
+	if (fd < 0 && errno == ENOSYS)
+		SKIP(return, "no secret memory: whole huge pages in the kernel's mapping");
+	ASSERT_GE(fd, 0);
+	ASSERT_EQ(ftruncate(fd, page_size), 0);
+	page = mmap(self->window, page_size, PROT_READ | PROT_WRITE,
+		    MAP_SHARED | MAP_FIXED, fd, 0);
+	ASSERT_NE(page, MAP_FAILED);
+	*(volatile __u64 *)page = 42;
+
+	ASSERT_EQ(mirror_try_attach(&self->dev, variant->personality, self->window, self->length), 0);
+	EXPECT_EQ(mirror_try_read(&self->dev, page, &word, 8, 0), -EFAULT);
+	EXPECT_EQ(word, 1u);
+	EXPECT_EQ(mirror_try_write(&self->dev, page, &word, 8, 0), -EFAULT);
+	EXPECT_EQ(*(volatile __u64 *)page, 42u);
+	close(fd);
+}
+
 /* A descriptor that is no more, for each command; and one that still is. */
 TEST_F(uapi, closed)
 {
