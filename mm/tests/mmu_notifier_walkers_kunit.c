@@ -19,6 +19,7 @@
 #include <linux/mman.h>
 #include <linux/mmu_notifier.h>
 #include <linux/pgtable.h>
+#include <linux/preempt.h>
 #include <linux/swap.h>
 #include <linux/uaccess.h>
 
@@ -36,7 +37,7 @@
  * @calls: their addresses.
  * @whole: calls for the whole address space.
  * @present: entries that were still present when they were announced.
- * @unlocked: announced without the page-table lock.
+ * @unlocked: calls without the page-table lock.
  * @outside: announced with no range in flight.
  * @freed: of @watched, pages that had been freed when they were announced.
  * @open: ranges in flight.
@@ -87,34 +88,9 @@ static bool walk(struct mm_struct *mm, unsigned long addr, struct page **page)
 	return pte_present(pte);
 }
 
-static bool is_held(spinlock_t *ptl)
-{
-	if (spin_trylock(ptl)) {
-		spin_unlock(ptl);
-		return false;
-	}
-	return true;
-}
-
-/* Does anybody hold the lock of the page table that maps it, if there is one? */
-static bool is_locked(struct mm_struct *mm, unsigned long addr)
-{
-	pmd_t *pmd = mm_find_pmd(mm, addr);
-	pmd_t pmdval;
-
-	/* Where there is one CPU only, spinlocks do not know. */
-	if (!pmd || !IS_ENABLED(CONFIG_SMP))
-		return true;
-	pmdval = pmdp_get_lockless(pmd);
-	if (!pmd_present(pmdval) || pmd_leaf(pmdval))
-		return is_held(pmd_lockptr(mm, pmd));
-	return is_held(pte_lockptr(mm, pmd));
-}
-
 static void walker_look(struct walker *w, unsigned long start,
 			unsigned long end)
 {
-	bool locked = true;
 	struct page *page;
 	unsigned long addr;
 
@@ -123,24 +99,30 @@ static void walker_look(struct walker *w, unsigned long start,
 
 		if (walk(w->mm, addr, &page))
 			w->present++;
-		locked &= is_locked(w->mm, addr);
 		if (addr >= w->from && nr < NR_PAGES && w->watched[nr] &&
 		    !page_count(w->watched[nr]))
 			w->freed++;
 	}
-	if (!locked)
-		w->unlocked++;
 	if (!w->open)
 		w->outside++;
+}
+
+/* Then no spinlock is held, and the page-table lock is one. */
+static bool may_be_preempted(void)
+{
+	return IS_ENABLED(CONFIG_PREEMPT_COUNT) &&
+	       !IS_ENABLED(CONFIG_PREEMPT_RT) && preemptible();
 }
 
 static void walker_call(struct mmu_notifier *notifier, struct mm_struct *mm,
 			unsigned long start, unsigned long end)
 {
 	struct walker *w = container_of(notifier, struct walker, notifier);
+	bool unlocked = may_be_preempted();
 	unsigned long flags;
 
 	spin_lock_irqsave(&w->lock, flags);
+	w->unlocked += unlocked;
 	if (w->nr < NR_CALLS) {
 		w->calls[w->nr].start = start;
 		w->calls[w->nr].end = end;
