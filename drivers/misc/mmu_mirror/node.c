@@ -168,14 +168,25 @@ bool mirror_node_young(struct mirror *m, const struct mirror_revocation *r)
 
 /* The worker */
 
+/*
+ * Counted first: as soon as they are gone, whoever waits for it may tell user
+ * space, who then asks for the counters.
+ */
 static void node_drop_range(struct mirror *m, unsigned long first,
 			    unsigned long last)
 {
-	struct mirror_zapped zapped;
+	struct mirror_zapped zapped = { };
+	unsigned long index = first;
+	struct mirror_spte spte;
 
+	while (mirror_table_find(m, &index, last, &spte)) {
+		zapped.dropped++;
+		zapped.dirtied += spte.dirty;
+		if (index++ == last)
+			break;
+	}
+	mirror_count_zapped(m, &zapped);
 	mirror_table_zap(m, m->ops, first, last, true, &zapped);
-	mirror_count_many(m, MIRROR_STAT_DROPPED, zapped.dropped);
-	mirror_count_many(m, MIRROR_STAT_DIRTIED, zapped.dirtied);
 }
 
 /* From now on no copy of an SPTE is made, until unmapping is 0 again. */
