@@ -658,14 +658,20 @@ static void writing_undoes_madv_free(struct kunit *test)
 static int referenced(struct place *place, bool locked)
 {
 	unsigned long vm_flags;
+	bool isolated;
 	int ret;
 
 	folio_get(place->folio);
+	/* MGLRU wants it so. */
+	lru_add_drain_all();
+	isolated = folio_isolate_lru(place->folio);
 	if (locked)
 		folio_lock(place->folio);
 	ret = folio_referenced(place->folio, locked, NULL, &vm_flags);
 	if (locked)
 		folio_unlock(place->folio);
+	if (isolated)
+		folio_putback_lru(place->folio);
 	folio_put(place->folio);
 	return ret;
 }

@@ -146,11 +146,15 @@ int mirror_table_install(struct mirror *m, unsigned long index,
 	xas_lock(&xas);
 	entry = xas_load(&xas);
 	if (xa_is_value(entry)) {
-		/* Another page, and nobody told us: a callback is missing. */
-		if (spte_pfn(xa_to_value(entry)) != pfn)
-			mirror_count(m, MIRROR_STAT_UNBALANCED);
-		else
+		/*
+		 * Another page, and nobody told us: a callback is missing. Not so
+		 * if the CPU's entry is all there is: after MADV_DONTNEED another
+		 * page can be there before TLBs are flushed.
+		 */
+		if (spte_pfn(xa_to_value(entry)) == pfn)
 			spte |= xa_to_value(entry);
+		else if (!m->ops->cpu_dirty)
+			mirror_count(m, MIRROR_STAT_UNBALANCED);
 		xas_store(&xas, xa_mk_value(spte));
 	} else if (!entry) {
 		ret = -EAGAIN;

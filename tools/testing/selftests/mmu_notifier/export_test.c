@@ -1893,7 +1893,8 @@ TEST_EXPORT(nothing_leaks)
 	}
 	ASSERT_GE(before, 0);
 	TH_LOG("slab grew by %lld KiB", slab_kb() - before);
-	EXPECT_LT(slab_kb() - before, 2048);
+	/* KASAN keeps some for a while; the break leaves three times as much */
+	EXPECT_LT(slab_kb() - before, 4096);
 	munmap(window, nr * page_size);
 }
 
