@@ -145,8 +145,6 @@ int mirror_parse_range(struct mirror *m, u64 start, u64 length,
 static void mirror_reset(struct mirror *m, unsigned long first,
 			 unsigned long last, bool live)
 {
-	struct mirror_zapped zapped;
-
 	if (m->ops->unmap)
 		m->ops->unmap(m);
 	m->ops->lock(m);
@@ -155,7 +153,7 @@ static void mirror_reset(struct mirror *m, unsigned long first,
 	/* It may have died meanwhile, and stays dead. */
 	if (!live)
 		WRITE_ONCE(m->live, false);
-	mirror_table_zap(m, m->ops, 0, ULONG_MAX, true, &zapped);
+	mirror_table_evict(m, 0, ULONG_MAX, true);
 	m->ops->unlock(m);
 }
 

@@ -448,12 +448,6 @@ static inline void mirror_count(struct mirror *m, enum mirror_stat stat)
 	atomic64_inc(&m->stats[stat]);
 }
 
-static inline void mirror_count_many(struct mirror *m, enum mirror_stat stat,
-				     u64 nr)
-{
-	atomic64_add(nr, &m->stats[stat]);
-}
-
 /* R6, and a check that every callback makes under the device lock. */
 static inline void mirror_check_subscribed(struct mirror *m)
 {
@@ -495,32 +489,11 @@ int mirror_cmd_inject(struct mirror *m, void *argp);
  * struct mirror_spte - an entry of the device's page table, unpacked
  * @pfn: the page.
  * @writable: may the device write to it?
- * @dirty: has the device written to it?
- * @accessed: has the device used it since the kernel asked last?
  */
 struct mirror_spte {
 	unsigned long pfn;
 	bool writable;
-	bool dirty;
-	bool accessed;
 };
-
-/**
- * struct mirror_zapped - what dropping SPTEs came to
- * @dropped: SPTEs dropped.
- * @dirtied: folios marked dirty.
- */
-struct mirror_zapped {
-	u64 dropped;
-	u64 dirtied;
-};
-
-static inline void mirror_count_zapped(struct mirror *m,
-				       const struct mirror_zapped *zapped)
-{
-	mirror_count_many(m, MIRROR_STAT_DROPPED, zapped->dropped);
-	mirror_count_many(m, MIRROR_STAT_DIRTIED, zapped->dirtied);
-}
 
 enum mirror_op_kind {
 	MIRROR_OP_READ,
@@ -555,8 +528,9 @@ int mirror_table_install(struct mirror *m, unsigned long index,
 			 unsigned long pfn, bool writable);
 int mirror_table_access(struct mirror *m, struct mirror_op *op);
 void mirror_table_zap(struct mirror *m, const struct mirror_personality *ops,
-		      unsigned long first, unsigned long last, bool may_sleep,
-		      struct mirror_zapped *zapped);
+		      unsigned long first, unsigned long last, bool may_sleep);
+void mirror_table_evict(struct mirror *m, unsigned long first,
+			unsigned long last, bool may_sleep);
 bool mirror_table_young(struct mirror *m, unsigned long first,
 			unsigned long last, bool clear);
 bool mirror_table_use(struct mirror *m, unsigned long index, bool write,

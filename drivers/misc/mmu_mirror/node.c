@@ -168,27 +168,6 @@ bool mirror_node_young(struct mirror *m, const struct mirror_revocation *r)
 
 /* The worker */
 
-/*
- * Counted first: as soon as they are gone, whoever waits for it may tell user
- * space, who then asks for the counters.
- */
-static void node_drop_range(struct mirror *m, unsigned long first,
-			    unsigned long last)
-{
-	struct mirror_zapped zapped = { };
-	unsigned long index = first;
-	struct mirror_spte spte;
-
-	while (mirror_table_find(m, &index, last, &spte)) {
-		zapped.dropped++;
-		zapped.dirtied += spte.dirty;
-		if (index++ == last)
-			break;
-	}
-	mirror_count_zapped(m, &zapped);
-	mirror_table_zap(m, m->ops, first, last, true, &zapped);
-}
-
 /* From now on no copy of an SPTE is made, until unmapping is 0 again. */
 static void node_begin_drop(struct mirror *m)
 {
@@ -212,12 +191,12 @@ static void node_drop(struct mirror *m, const struct mirror_revocation *r)
 
 	mirror_node_lock(m);
 	if (!r->folio) {
-		node_drop_range(m, r->first, r->last);
+		mirror_table_zap(m, m->ops, r->first, r->last, true);
 	} else {
 		pfn = r->first;
 		index = 0;
 		for (; node_next_index(&m->node, &pfn, &index, r->last); index++)
-			node_drop_range(m, index, index);
+			mirror_table_zap(m, m->ops, index, index, true);
 	}
 	m->map.unmapping--;
 	mirror_node_unlock(m);
@@ -478,7 +457,7 @@ int mirror_node_install(struct mirror *m, struct mirror_fault *fault)
 		ret = node_install_locked(m, fault);
 	spin_unlock(&e->lock);
 	if (ret == -ESTALE) {
-		node_drop_range(m, index, index);
+		mirror_table_zap(m, m->ops, index, index, true);
 		ret = -EAGAIN;
 	}
 

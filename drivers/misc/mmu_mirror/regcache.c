@@ -150,7 +150,6 @@ static void reg_put(struct mirror_reg *reg)
 static void reg_kill(struct mirror *m, struct mirror_reg *reg)
 {
 	struct mirror_regcache *rc = &m->regcache;
-	struct mirror_zapped zapped;
 
 	xa_erase(&rc->keys, reg->key & REG_SLOT_MASK);
 	interval_tree_remove(&reg->pages, &rc->regs);
@@ -161,9 +160,7 @@ static void reg_kill(struct mirror *m, struct mirror_reg *reg)
 	reg->valid = false;
 
 	mirror_table_zap(m, &mirror_regcache_ops, reg->pages.start,
-			 reg->pages.last, false, &zapped);
-	mirror_count_many(m, MIRROR_STAT_DROPPED, zapped.dropped);
-	mirror_count_many(m, MIRROR_STAT_DIRTIED, zapped.dirtied);
+			 reg->pages.last, false);
 	reg_put(reg);
 }
 
@@ -183,8 +180,6 @@ static void reg_kill_all(struct mirror *m)
 static void reg_change(struct mirror *m, struct mirror_reg *reg,
 		       const struct mmu_notifier_range *range)
 {
-	struct mirror_zapped zapped;
-
 	if (!reg->linked)
 		return;
 	if (reg->valid) {
@@ -197,9 +192,7 @@ static void reg_change(struct mirror *m, struct mirror_reg *reg,
 	mirror_table_zap(m, &mirror_regcache_ops,
 			 max(reg->pages.start, range->start >> PAGE_SHIFT),
 			 min(reg->pages.last, (range->end - 1) >> PAGE_SHIFT),
-			 false, &zapped);
-	mirror_count_many(m, MIRROR_STAT_DROPPED, zapped.dropped);
-	mirror_count_many(m, MIRROR_STAT_DIRTIED, zapped.dirtied);
+			 false);
 }
 
 static bool regcache_invalidate(struct mmu_interval_notifier *sub,

@@ -39,7 +39,6 @@ static int shadow_start(struct mmu_notifier *sub,
 {
 	bool may_sleep = mmu_notifier_range_blockable(range);
 	struct mirror *m = shadow_mirror(sub);
-	struct mirror_zapped zapped;
 	int ret;
 
 	ret = mirror_spin_begin(m, range);
@@ -51,10 +50,8 @@ static int shadow_start(struct mmu_notifier *sub,
 	mmu_notifier_slots_begin(&m->shadow.slots, range->start,
 				 range->end - 1);
 	mirror_table_zap(m, &mirror_shadow_ops, range->start >> PAGE_SHIFT,
-			 (range->end - 1) >> PAGE_SHIFT, may_sleep, &zapped);
+			 (range->end - 1) >> PAGE_SHIFT, may_sleep);
 	spin_unlock(&m->spin);
-
-	mirror_count_zapped(m, &zapped);
 	return 0;
 }
 

@@ -92,14 +92,11 @@ int mirror_spin_begin(struct mirror *m, const struct mmu_notifier_range *range)
  */
 void mirror_spin_release(struct mirror *m, const struct mirror_personality *ops)
 {
-	struct mirror_zapped zapped;
-
 	spin_lock(&m->spin);
 	mirror_check_subscribed(m);
 	WRITE_ONCE(m->live, false);
-	mirror_table_zap(m, ops, 0, ULONG_MAX, true, &zapped);
+	mirror_table_zap(m, ops, 0, ULONG_MAX, true);
 	spin_unlock(&m->spin);
 
 	mirror_count(m, MIRROR_STAT_RELEASE);
-	mirror_count_zapped(m, &zapped);
 }

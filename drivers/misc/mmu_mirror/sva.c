@@ -80,12 +80,9 @@ static struct mirror *sva_mirror(struct mmu_notifier *sub)
 static void sva_drop(struct mirror *m, unsigned long start, unsigned long end,
 		     bool may_sleep)
 {
-	struct mirror_zapped zapped;
-
 	mirror_check_subscribed(m);
 	mirror_table_zap(m, &mirror_sva_ops, start >> PAGE_SHIFT,
-			 (end - 1) >> PAGE_SHIFT, may_sleep, &zapped);
-	mirror_count_zapped(m, &zapped);
+			 (end - 1) >> PAGE_SHIFT, may_sleep);
 }
 
 static void sva_flush(struct mmu_notifier *sub, struct mm_struct *mm,
@@ -375,7 +372,6 @@ static int sva_translate(struct mirror *m, struct mirror_fault *fault)
 static void sva_make_room(struct mirror *m, unsigned long index)
 {
 	unsigned long victim = index;
-	struct mirror_zapped zapped;
 	struct mirror_spte spte;
 
 	if (m->nr_mapped < MMU_MIRROR_SVA_ENTRIES ||
@@ -387,7 +383,7 @@ static void sva_make_room(struct mirror *m, unsigned long index)
 		victim = 0;
 		mirror_table_find(m, &victim, ULONG_MAX, &spte);
 	}
-	mirror_table_zap(m, &mirror_sva_ops, victim, victim, false, &zapped);
+	mirror_table_evict(m, victim, victim, false);
 	m->sva.hand = victim + 1;
 }
 

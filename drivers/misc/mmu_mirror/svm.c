@@ -67,8 +67,6 @@ static void svm_invalidate_locked(struct mirror *m,
 				  const struct mmu_notifier_range *range,
 				  unsigned long cur_seq)
 {
-	struct mirror_zapped zapped;
-
 	mmu_interval_set_seq(sub, cur_seq);
 	mirror_check_subscribed(m);
 	if (range->event == MMU_NOTIFY_RELEASE) {
@@ -78,8 +76,7 @@ static void svm_invalidate_locked(struct mirror *m,
 
 	mirror_table_zap(m, &mirror_svm_ops, range->start >> PAGE_SHIFT,
 			 (range->end - 1) >> PAGE_SHIFT,
-			 mmu_notifier_range_blockable(range), &zapped);
-	mirror_count_zapped(m, &zapped);
+			 mmu_notifier_range_blockable(range));
 }
 
 /* Find room for a flush; NULL if too many are in progress. */

@@ -12,7 +12,7 @@
  *	nothing -> reserved	mirror_table_reserve(), without the device lock,
  *				because it allocates
  *	reserved -> SPTE	mirror_table_install()
- *	SPTE -> nothing		mirror_table_zap()
+ *	SPTE -> nothing		mirror_table_zap(), mirror_table_evict()
  *	reserved -> nothing	mirror_table_unreserve()
  *
  * Several faults may share a reservation; who comes after another one's SPTE has
@@ -229,8 +229,6 @@ static void mirror_unpack(unsigned long packed, struct mirror_spte *spte)
 {
 	spte->pfn = spte_pfn(packed);
 	spte->writable = packed & SPTE_WRITABLE;
-	spte->dirty = packed & SPTE_DIRTY;
-	spte->accessed = packed & SPTE_ACCESSED;
 }
 
 /**
@@ -291,25 +289,29 @@ int mirror_table_access(struct mirror *m, struct mirror_op *op)
 	return 0;
 }
 
-static void mirror_drop(const struct mirror_personality *ops,
-			unsigned long spte, struct mirror_zapped *zapped)
+/*
+ * Counted before it can be seen to be gone: whoever waits for that, say to
+ * confirm it, may let user space look at the counters.
+ */
+static void mirror_drop(struct mirror *m, const struct mirror_personality *ops,
+			unsigned long spte, bool count)
 {
-	struct folio *folio;
+	bool dirty = (spte & SPTE_DIRTY) && !ops->cpu_dirty;
 
-	zapped->dropped++;
-	if (!(spte & SPTE_DIRTY) || ops->cpu_dirty)
+	if (dirty)
+		folio_mark_dirty(page_folio(pfn_to_page(spte_pfn(spte))));
+	if (!count)
 		return;
-
-	folio = page_folio(pfn_to_page(spte_pfn(spte)));
-	folio_mark_dirty(folio);
-	zapped->dirtied++;
+	mirror_count(m, MIRROR_STAT_DROPPED);
+	if (dirty)
+		mirror_count(m, MIRROR_STAT_DIRTIED);
 }
 
 /* Drop some SPTEs and move @first behind them. True if that was all. */
 static bool mirror_table_zap_batch(struct mirror *m,
 				   const struct mirror_personality *ops,
 				   unsigned long *first, unsigned long last,
-				   struct mirror_zapped *zapped)
+				   bool count)
 {
 	XA_STATE(xas, &m->table, *first);
 	unsigned int nr = 0;
@@ -320,7 +322,7 @@ static bool mirror_table_zap_batch(struct mirror *m,
 		/* Reservations stay: somebody relies on them. */
 		if (!xa_is_value(entry))
 			continue;
-		mirror_drop(ops, xa_to_value(entry), zapped);
+		mirror_drop(m, ops, xa_to_value(entry), count);
 		xas_store(&xas, NULL);
 		if (ops->dropped)
 			ops->dropped(m, xas.xa_index,
@@ -335,15 +337,25 @@ static bool mirror_table_zap_batch(struct mirror *m,
 	return nr < ZAP_BATCH || *first > last || !*first;
 }
 
+static void mirror_table_drop(struct mirror *m,
+			      const struct mirror_personality *ops,
+			      unsigned long first, unsigned long last,
+			      bool may_sleep, bool count)
+{
+	while (!mirror_table_zap_batch(m, ops, &first, last, count)) {
+		if (may_sleep)
+			ops->relax(m);
+	}
+}
+
 /**
- * mirror_table_zap() - drop SPTEs
+ * mirror_table_zap() - drop SPTEs, as the kernel asks for, and count them
  * @m: the mirror.
  * @ops: its personality.
  * @first: index of the first page.
  * @last: index of the last page.
  * @may_sleep: the device lock may be dropped in between. The caller has seen to
  *	it that no new SPTE is made in the range.
- * @zapped: out: what was done.
  *
  * Upon return the device cannot access these pages, and those that it wrote to
  * are dirty.
@@ -351,14 +363,26 @@ static bool mirror_table_zap_batch(struct mirror *m,
  * Context: device lock held; may sleep if @may_sleep.
  */
 void mirror_table_zap(struct mirror *m, const struct mirror_personality *ops,
-		      unsigned long first, unsigned long last, bool may_sleep,
-		      struct mirror_zapped *zapped)
+		      unsigned long first, unsigned long last, bool may_sleep)
 {
-	memset(zapped, 0, sizeof(*zapped));
-	while (!mirror_table_zap_batch(m, ops, &first, last, zapped)) {
-		if (may_sleep)
-			ops->relax(m);
-	}
+	mirror_table_drop(m, ops, first, last, may_sleep, true);
+}
+
+/**
+ * mirror_table_evict() - drop SPTEs, for a reason of the device's own
+ * @m: the mirror.
+ * @first: index of the first page.
+ * @last: index of the last page.
+ * @may_sleep: as for mirror_table_zap().
+ *
+ * The same, but no invalidation to be counted.
+ *
+ * Context: device lock held; may sleep if @may_sleep.
+ */
+void mirror_table_evict(struct mirror *m, unsigned long first,
+			unsigned long last, bool may_sleep)
+{
+	mirror_table_drop(m, m->ops, first, last, may_sleep, false);
 }
 
 /**
