@@ -511,10 +511,10 @@ struct mirror_export *mirror_export_get(struct mirror *m, unsigned int fd)
 }
 
 const struct mirror_personality mirror_export_ops = {
-	.lock = mirror_node_lock,
-	.lock_nosleep = mirror_node_lock_nosleep,
-	.unlock = mirror_node_unlock,
-	.relax = mirror_node_relax,
+	.lock = mirror_mutex_lock,
+	.lock_nosleep = mirror_mutex_lock_nosleep,
+	.unlock = mirror_mutex_unlock,
+	.relax = mirror_mutex_relax,
 	.subscribe = export_subscribe,
 	.move = export_move,
 	.unsubscribe = export_unsubscribe,

@@ -105,7 +105,7 @@ static vm_fault_t map_copy(struct mirror *m, struct vm_fault *vmf,
 	struct mirror_spte spte;
 	unsigned long flags;
 
-	mirror_node_lock(m);
+	mirror_mutex_lock(m);
 	if (!m->map.unmapping &&
 	    mirror_table_use(m, index, write, &spte)) {
 		flags = vma->vm_flags;
@@ -117,7 +117,7 @@ static vm_fault_t map_copy(struct mirror *m, struct vm_fault *vmf,
 					  spte.pfn, vm_get_page_prot(flags));
 		memalloc_noreclaim_restore(noreclaim);
 	}
-	mirror_node_unlock(m);
+	mirror_mutex_unlock(m);
 	return ret;
 }
 

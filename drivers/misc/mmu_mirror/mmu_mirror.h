@@ -556,6 +556,12 @@ int mirror_spin_begin(struct mirror *m, const struct mmu_notifier_range *range);
 void mirror_spin_release(struct mirror *m,
 			 const struct mirror_personality *ops);
 
+/* mutex.c */
+void mirror_mutex_lock(struct mirror *m);
+bool mirror_mutex_lock_nosleep(struct mirror *m);
+void mirror_mutex_unlock(struct mirror *m);
+void mirror_mutex_relax(struct mirror *m);
+
 /* shadow.c, svm.c, sva.c, regcache.c */
 extern const struct mirror_personality mirror_shadow_ops;
 extern const struct mirror_personality mirror_svm_ops;
@@ -592,10 +598,6 @@ bool mirror_node_holds(struct mirror *m, const struct mirror_revocation *r);
 void mirror_node_ask(struct mirror *m);
 void mirror_node_fence(struct mirror *m);
 bool mirror_node_young(struct mirror *m, const struct mirror_revocation *r);
-void mirror_node_lock(struct mirror *m);
-bool mirror_node_lock_nosleep(struct mirror *m);
-void mirror_node_unlock(struct mirror *m);
-void mirror_node_relax(struct mirror *m);
 int mirror_node_translate(struct mirror *m, struct mirror_fault *fault);
 int mirror_node_install(struct mirror *m, struct mirror_fault *fault);
 void mirror_node_dropped(struct mirror *m, unsigned long index,

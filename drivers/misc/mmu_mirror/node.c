@@ -171,9 +171,9 @@ bool mirror_node_young(struct mirror *m, const struct mirror_revocation *r)
 /* From now on no copy of an SPTE is made, until unmapping is 0 again. */
 static void node_begin_drop(struct mirror *m)
 {
-	mirror_node_lock(m);
+	mirror_mutex_lock(m);
 	m->map.unmapping++;
-	mirror_node_unlock(m);
+	mirror_mutex_unlock(m);
 }
 
 static void node_drop(struct mirror *m, const struct mirror_revocation *r)
@@ -189,7 +189,7 @@ static void node_drop(struct mirror *m, const struct mirror_revocation *r)
 			mirror_map_unmap(m, index, index);
 	}
 
-	mirror_node_lock(m);
+	mirror_mutex_lock(m);
 	if (!r->folio) {
 		mirror_table_zap(m, m->ops, r->first, r->last, true);
 	} else {
@@ -199,7 +199,7 @@ static void node_drop(struct mirror *m, const struct mirror_revocation *r)
 			mirror_table_zap(m, m->ops, index, index, true);
 	}
 	m->map.unmapping--;
-	mirror_node_unlock(m);
+	mirror_mutex_unlock(m);
 }
 
 /* What is to be dropped next? Everything, if something was not done in time. */
@@ -269,10 +269,10 @@ static void node_fence_work(struct work_struct *work)
 	struct mirror *m = container_of(work, struct mirror, node.fence);
 	struct mirror_export *e = m->node.export;
 
-	mirror_node_lock(m);
+	mirror_mutex_lock(m);
 	WRITE_ONCE(m->node.fenced, true);
 	WRITE_ONCE(m->live, false);
-	mirror_node_unlock(m);
+	mirror_mutex_unlock(m);
 
 	node_drop(m, &everything);
 	wake_up_all(&e->confirmed);
@@ -293,26 +293,6 @@ void mirror_node_fence(struct mirror *m)
 }
 
 /* The personality's part */
-
-void mirror_node_lock(struct mirror *m)
-{
-	mutex_lock(&m->mutex);
-}
-
-bool mirror_node_lock_nosleep(struct mirror *m)
-{
-	return mutex_trylock(&m->mutex);
-}
-
-void mirror_node_unlock(struct mirror *m)
-{
-	mutex_unlock(&m->mutex);
-}
-
-void mirror_node_relax(struct mirror *m)
-{
-	cond_resched();
-}
 
 static int node_lock_folio(struct mirror_fault *fault)
 {
@@ -612,10 +592,10 @@ static void import_unsubscribe(struct mirror *m)
 
 /* An exporter without one of its own: what it subscribes to is the export. */
 const struct mirror_personality mirror_import_ops = {
-	.lock = mirror_node_lock,
-	.lock_nosleep = mirror_node_lock_nosleep,
-	.unlock = mirror_node_unlock,
-	.relax = mirror_node_relax,
+	.lock = mirror_mutex_lock,
+	.lock_nosleep = mirror_mutex_lock_nosleep,
+	.unlock = mirror_mutex_unlock,
+	.relax = mirror_mutex_relax,
 	.subscribe = import_subscribe,
 	.move = import_move,
 	.unsubscribe = import_unsubscribe,

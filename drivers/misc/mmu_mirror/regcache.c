@@ -97,26 +97,6 @@ struct mirror_reg {
 	bool changed;
 };
 
-static void regcache_lock(struct mirror *m)
-{
-	mutex_lock(&m->mutex);
-}
-
-static bool regcache_lock_nosleep(struct mirror *m)
-{
-	return mutex_trylock(&m->mutex);
-}
-
-static void regcache_unlock(struct mirror *m)
-{
-	mutex_unlock(&m->mutex);
-}
-
-static void regcache_relax(struct mirror *m)
-{
-	cond_resched();
-}
-
 /* One less. The mirror may go with the last: its address is no use of it. */
 static void reg_uncount(struct mirror *m)
 {
@@ -205,8 +185,8 @@ static bool regcache_invalidate(struct mmu_interval_notifier *sub,
 	mirror_count_invalidation(m, range);
 	if (mmu_notifier_range_blockable(range)) {
 		mirror_delay(&m->inject.start_delay_us);
-		regcache_lock(m);
-	} else if (mirror_should_refuse(m) || !regcache_lock_nosleep(m)) {
+		mirror_mutex_lock(m);
+	} else if (mirror_should_refuse(m) || !mirror_mutex_lock_nosleep(m)) {
 		mirror_count(m, MIRROR_STAT_REFUSED);
 		return false;
 	}
@@ -214,7 +194,7 @@ static bool regcache_invalidate(struct mmu_interval_notifier *sub,
 	if (!m->subscribed)
 		mirror_count(m, MIRROR_STAT_UNBALANCED);
 	reg_change(m, reg, range);
-	regcache_unlock(m);
+	mirror_mutex_unlock(m);
 	return true;
 }
 
@@ -301,7 +281,7 @@ static struct mirror_reg *reg_make(struct mirror *m, unsigned long first,
 		return ERR_PTR(ret);
 	}
 
-	regcache_lock(m);
+	mirror_mutex_lock(m);
 	reg->key = ++rc->generation << REG_SLOT_BITS | slot;
 	xa_store(&rc->keys, slot, reg, 0);
 	interval_tree_insert(&reg->pages, &rc->regs);
@@ -310,7 +290,7 @@ static struct mirror_reg *reg_make(struct mirror *m, unsigned long first,
 	WRITE_ONCE(rc->linked, rc->linked + 1);
 	rc->keyless += keyless;
 	refcount_inc(&reg->users);
-	regcache_unlock(m);
+	mirror_mutex_unlock(m);
 	return reg;
 }
 
@@ -351,12 +331,12 @@ static void regcache_release(struct mmu_notifier *sub, struct mm_struct *mm)
 {
 	struct mirror *m = container_of(sub, struct mirror, regcache.sub);
 
-	regcache_lock(m);
+	mirror_mutex_lock(m);
 	if (!m->subscribed)
 		mirror_count(m, MIRROR_STAT_UNBALANCED);
 	WRITE_ONCE(m->live, false);
 	reg_kill_all(m);
-	regcache_unlock(m);
+	mirror_mutex_unlock(m);
 
 	mirror_count(m, MIRROR_STAT_RELEASE);
 }
@@ -378,17 +358,17 @@ static int regcache_subscribe(struct mirror *m, unsigned long start,
 static int regcache_move(struct mirror *m, unsigned long start,
 			 unsigned long length)
 {
-	regcache_lock(m);
+	mirror_mutex_lock(m);
 	reg_kill_all(m);
-	regcache_unlock(m);
+	mirror_mutex_unlock(m);
 	return 0;
 }
 
 static void regcache_unsubscribe(struct mirror *m)
 {
-	regcache_lock(m);
+	mirror_mutex_lock(m);
 	reg_kill_all(m);
-	regcache_unlock(m);
+	mirror_mutex_unlock(m);
 
 	/* All at once: the longest range in flight, not the sum of them. */
 	wait_var_event(&m->regcache.nr, !atomic_read(&m->regcache.nr));
@@ -403,7 +383,7 @@ static struct mirror_reg *reg_get(struct mirror *m,
 	struct interval_tree_node *pages;
 	struct mirror_reg *reg = NULL;
 
-	regcache_lock(m);
+	mirror_mutex_lock(m);
 	if (fault->key) {
 		reg = reg_find(m, fault->key);
 		if (!reg)
@@ -416,7 +396,7 @@ static struct mirror_reg *reg_get(struct mirror *m,
 	}
 	if (!IS_ERR_OR_NULL(reg))
 		refcount_inc(&reg->users);
-	regcache_unlock(m);
+	mirror_mutex_unlock(m);
 	return reg;
 }
 
@@ -437,10 +417,10 @@ static int regcache_translate(struct mirror *m, struct mirror_fault *fault)
 	fault->reg = reg->key;
 	ret = mirror_hmm_translate(m, &reg->sub, fault);
 	if (ret && made) {
-		regcache_lock(m);
+		mirror_mutex_lock(m);
 		if (reg->linked)
 			reg_kill(m, reg);
-		regcache_unlock(m);
+		mirror_mutex_unlock(m);
 	}
 	reg_put(reg);
 	return ret;
@@ -455,10 +435,10 @@ static bool regcache_collided(struct mirror *m,
 }
 
 const struct mirror_personality mirror_regcache_ops = {
-	.lock = regcache_lock,
-	.lock_nosleep = regcache_lock_nosleep,
-	.unlock = regcache_unlock,
-	.relax = regcache_relax,
+	.lock = mirror_mutex_lock,
+	.lock_nosleep = mirror_mutex_lock_nosleep,
+	.unlock = mirror_mutex_unlock,
+	.relax = mirror_mutex_relax,
 	.subscribe = regcache_subscribe,
 	.move = regcache_move,
 	.unsubscribe = regcache_unsubscribe,
@@ -584,7 +564,7 @@ static int regcache_finish(struct mirror *m, u64 key, int ret)
 {
 	struct mirror_reg *reg;
 
-	regcache_lock(m);
+	mirror_mutex_lock(m);
 	reg = reg_find(m, key);
 	if (!reg && !ret) {
 		ret = -EKEYREVOKED;
@@ -598,7 +578,7 @@ static int regcache_finish(struct mirror *m, u64 key, int ret)
 		reg->valid = true;
 		m->regcache.valid++;
 	}
-	regcache_unlock(m);
+	mirror_mutex_unlock(m);
 	return ret;
 }
 
@@ -655,13 +635,13 @@ int mirror_cmd_deregister(struct mirror *m, void *argp)
 	if (m->ops != &mirror_regcache_ops)
 		return -EOPNOTSUPP;
 
-	regcache_lock(m);
+	mirror_mutex_lock(m);
 	reg = reg_find_valid(m, args->key);
 	if (IS_ERR(reg))
 		ret = PTR_ERR(reg);
 	else
 		reg_kill(m, reg);
-	regcache_unlock(m);
+	mirror_mutex_unlock(m);
 	return ret;
 }
 
@@ -692,9 +672,9 @@ static int regcache_access(struct mirror *m, struct mmu_mirror_key_access *args,
 		return ret;
 
 	/* All of it, before anything is moved; then again page by page. */
-	regcache_lock(m);
+	mirror_mutex_lock(m);
 	ret = mirror_regcache_allows(m, &op);
-	regcache_unlock(m);
+	mirror_mutex_unlock(m);
 	if (ret)
 		return ret;
 
@@ -746,12 +726,12 @@ int mirror_cmd_keys(struct mirror *m, void *argp)
 		return -EINVAL;
 
 	args->limit = REG_MAX;
-	regcache_lock(m);
+	mirror_mutex_lock(m);
 	nr = atomic_read(&rc->nr);
 	args->valid = rc->valid;
 	args->keyless = rc->keyless;
 	args->ending = nr > rc->linked ? nr - rc->linked : 0;
 	args->revoked = rc->revoked;
-	regcache_unlock(m);
+	mirror_mutex_unlock(m);
 	return 0;
 }

@@ -41,26 +41,6 @@ static struct mmu_interval_notifier *svm_sub(struct mirror *m)
 	return &m->svm.subs[m->svm.now];
 }
 
-static void svm_lock(struct mirror *m)
-{
-	mutex_lock(&m->mutex);
-}
-
-static bool svm_lock_nosleep(struct mirror *m)
-{
-	return mutex_trylock(&m->mutex);
-}
-
-static void svm_unlock(struct mirror *m)
-{
-	mutex_unlock(&m->mutex);
-}
-
-static void svm_relax(struct mirror *m)
-{
-	cond_resched();
-}
-
 /* Drop what the range covers, under the device lock. */
 static void svm_invalidate_locked(struct mirror *m,
 				  struct mmu_interval_notifier *sub,
@@ -132,13 +112,14 @@ static bool svm_invalidate(struct mirror *m, struct mmu_interval_notifier *sub,
 	mirror_count_invalidation(m, range);
 	if (mmu_notifier_range_blockable(range)) {
 		mirror_delay(&m->inject.start_delay_us);
-		svm_lock(m);
-	} else if (mirror_should_refuse(m) || flush_us || !svm_lock_nosleep(m)) {
+		mirror_mutex_lock(m);
+	} else if (mirror_should_refuse(m) || flush_us ||
+		   !mirror_mutex_lock_nosleep(m)) {
 		mirror_count(m, MIRROR_STAT_REFUSED);
 		return false;
 	}
 	svm_invalidate_locked(m, sub, range, cur_seq);
-	svm_unlock(m);
+	mirror_mutex_unlock(m);
 	if (flush_us)
 		svm_begin_flush(m, flush_us, finish);
 	return true;
@@ -270,10 +251,10 @@ static bool svm_collided(struct mirror *m, const struct mirror_fault *fault)
 }
 
 const struct mirror_personality mirror_svm_ops = {
-	.lock = svm_lock,
-	.lock_nosleep = svm_lock_nosleep,
-	.unlock = svm_unlock,
-	.relax = svm_relax,
+	.lock = mirror_mutex_lock,
+	.lock_nosleep = mirror_mutex_lock_nosleep,
+	.unlock = mirror_mutex_unlock,
+	.relax = mirror_mutex_relax,
 	.subscribe = svm_subscribe,
 	.move = svm_move,
 	.unsubscribe = svm_unsubscribe,
