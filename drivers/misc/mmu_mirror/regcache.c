@@ -191,8 +191,7 @@ static bool regcache_invalidate(struct mmu_interval_notifier *sub,
 		return false;
 	}
 	mmu_interval_set_seq(sub, cur_seq);
-	if (!m->subscribed)
-		mirror_count(m, MIRROR_STAT_UNBALANCED);
+	mirror_check_subscribed(m);
 	reg_change(m, reg, range);
 	mirror_mutex_unlock(m);
 	return true;
@@ -332,8 +331,7 @@ static void regcache_release(struct mmu_notifier *sub, struct mm_struct *mm)
 	struct mirror *m = container_of(sub, struct mirror, regcache.sub);
 
 	mirror_mutex_lock(m);
-	if (!m->subscribed)
-		mirror_count(m, MIRROR_STAT_UNBALANCED);
+	mirror_check_subscribed(m);
 	WRITE_ONCE(m->live, false);
 	reg_kill_all(m);
 	mirror_mutex_unlock(m);
