@@ -75,10 +75,11 @@ static int mirror_engine_fault(struct mirror *m, const struct mirror_op *op)
 
 	if (!mirror_pin_mm(m))
 		return -ESHUTDOWN;
-	/* `sva` walks the page table, which is safe for the current mm only. */
-	kthread_use_mm(m->mm);
+	if (m->ops->walks)
+		kthread_use_mm(m->mm);
 	ret = mirror_fault(m, &fault);
-	kthread_unuse_mm(m->mm);
+	if (m->ops->walks)
+		kthread_unuse_mm(m->mm);
 	mirror_unpin_mm(m);
 	return ret;
 }

@@ -140,6 +140,8 @@ struct mirror_fault {
  *	device is still to be told? Called under the device lock.
  * @cpu_dirty: an SPTE is writable only if the CPU's entry is dirty, so that there
  *	is nothing to be passed on when it is dropped.
+ * @walks: faults walk the CPU's page table without its locks, which is safe for
+ *	the current mm only.
  */
 struct mirror_personality {
 	void (*lock)(struct mirror *m);
@@ -159,6 +161,7 @@ struct mirror_personality {
 			unsigned long pfn);
 	bool (*pending)(struct mirror *m, unsigned long pfn);
 	bool cpu_dirty;
+	bool walks;
 };
 
 /**

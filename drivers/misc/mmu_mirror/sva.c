@@ -412,4 +412,5 @@ const struct mirror_personality mirror_sva_ops = {
 	.translate = sva_translate,
 	.install = sva_install,
 	.cpu_dirty = true,
+	.walks = true,
 };
