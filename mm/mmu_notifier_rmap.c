@@ -336,22 +336,11 @@ void mmu_rmap_unexport_folio(struct mmu_rmap_notifier *notifier,
 }
 EXPORT_SYMBOL_GPL(mmu_rmap_unexport_folio);
 
-/**
- * mmu_rmap_hold_folio() - keep a folio until its last export is gone
- * @folio: the folio.
- *
- * What the core does when an invalidate_folio refuses. For exporters that cannot
- * let go in a range callback of an mm, which must not refuse: the process
- * loses its page in time, and the memory is used for nothing else before the
- * last unexport.
- *
- * Context: does not sleep. The folio is exported by the caller, and cannot be
- * freed meanwhile: it is locked, or mapped by an mm whose range callback this is
- * called from, or there is a reference.
- *
- * Return: true if it is held; false if its last export is gone.
+/*
+ * Keep a folio, which cannot be freed right now, until its last export is gone.
+ * False: it is gone already.
  */
-bool mmu_rmap_hold_folio(struct folio *folio)
+VISIBLE_IF_KUNIT bool mmu_rmap_hold_folio(struct folio *folio)
 {
 	struct page_ext *page_ext = page_ext_get(&folio->page);
 	atomic64_t *word;
@@ -373,7 +362,6 @@ bool mmu_rmap_hold_folio(struct folio *folio)
 	page_ext_put(page_ext);
 	return true;
 }
-EXPORT_SYMBOL_GPL(mmu_rmap_hold_folio);
 
 /*
  * Walks

@@ -29,6 +29,7 @@ bool __mmu_rmap_clear_young_folio(struct folio *folio);
 bool __mmu_rmap_page_exported(struct page *page);
 
 #if IS_ENABLED(CONFIG_KUNIT)
+bool mmu_rmap_hold_folio(struct folio *folio);
 bool mmu_rmap_report_freed(struct page *page, u64 word);
 #endif
 

@@ -18,8 +18,9 @@
  * time. A folio is never freed before: what an mm does without telling
  * the folio's exporters (munmap(), MADV_DONTNEED, copy on write, ...) reaches
  * them through the range callbacks of <linux/mmu_notifier.h>, so an exporter is
- * subscribed to the mm as well, and unexports there before the callback returns;
- * if it cannot, mmu_rmap_hold_folio() keeps the memory.
+ * subscribed to the mm as well, and unexports there before the callback returns.
+ * If it does not, the memory is never given to anybody again, and a WARN says
+ * whose fault that is.
  *
  * Making an export, in this order, is the retry loop of every secondary MMU:
  *
@@ -154,7 +155,6 @@ int mmu_rmap_export_folio(struct mmu_rmap_notifier *notifier,
 			  struct folio *folio);
 void mmu_rmap_unexport_folio(struct mmu_rmap_notifier *notifier,
 			     struct folio *folio);
-bool mmu_rmap_hold_folio(struct folio *folio);
 
 #else /* !CONFIG_MMU_RMAP_NOTIFIER */
 
@@ -178,11 +178,6 @@ static inline int mmu_rmap_export_folio(struct mmu_rmap_notifier *notifier,
 static inline void mmu_rmap_unexport_folio(struct mmu_rmap_notifier *notifier,
 					   struct folio *folio)
 {
-}
-
-static inline bool mmu_rmap_hold_folio(struct folio *folio)
-{
-	return false;
 }
 
 #endif /* CONFIG_MMU_RMAP_NOTIFIER */

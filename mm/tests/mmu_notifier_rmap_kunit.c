@@ -833,8 +833,8 @@ static void freed_while_exported(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, freed_page);
 }
 
-/* What an exporter can do instead, where it must not refuse. */
-static void exporter_holds(struct kunit *test)
+/* What is held outlives its mapping, once for all exports. */
+static void held_is_not_freed(struct kunit *test)
 {
 	struct exporter *exporter = new_exporter(test, &one_op);
 	struct place place;
@@ -978,7 +978,7 @@ static struct kunit_case rmap_cases[] = {
 	KUNIT_CASE(unregister_waits),
 	KUNIT_CASE(hooks_are_switched),
 	KUNIT_CASE(freed_while_exported),
-	KUNIT_CASE(exporter_holds),
+	KUNIT_CASE(held_is_not_freed),
 	KUNIT_CASE(walks_mark_their_ranges),
 	KUNIT_CASE(refusals_race_with_unexports),
 	{}
