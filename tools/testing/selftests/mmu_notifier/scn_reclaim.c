@@ -210,15 +210,17 @@ static void scn_mbind(struct run *r)
  * Compaction moves pages from the start of a zone into holes further on, in
  * blocks that are neither full nor empty. Holes are made of some huge pages, by
  * splitting them and giving back every second page. The one that comes first in
- * memory is the area, the others are where its pages may go.
+ * memory is the area, the others are where its pages may go. Returns how many
+ * have been moved, or 0 if they were moved by somebody else as well.
  */
 static size_t compact(struct run *r, size_t nr_huge)
 {
 	const size_t bytes = nr_huge * huge_size, nr = huge_size / page_size;
 	char *base = arena_place(r, bytes, huge_size), *low = base;
 	size_t i, moved;
-	__u64 *pfns;
+	__u64 *before, *pfns;
 	struct area *a;
+	bool quiet;
 
 	must(r, mmap(base, bytes, PROT_READ | PROT_WRITE,
 		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == base);
@@ -231,27 +233,36 @@ static size_t compact(struct run *r, size_t nr_huge)
 		lacks(r, huge_split(base + i, huge_size));
 	}
 	a = area_at(r, low, nr);
+	before = calloc(nr, 2 * sizeof(*before));
+	must(r, before);
+	pfns = before + nr;
+	pages_pfns(low, nr, before);
 	prime(r, a);
 	for (i = page_size; i < bytes; i += 2 * page_size)
 		must(r, !madvise(base + i, page_size, MADV_DONTNEED));
 	for (i = 1; i < nr; i += 2)
 		a->want[i] = 0;
-	pfns = calloc(nr, sizeof(*pfns));
-	must(r, pfns);
-	pages_pfns(low, nr, pfns);
 
+	/*
+	 * kcompactd may be at it as well. What it has moved by now, or is about
+	 * to (no page frame then), it has told the device before we count.
+	 */
 	op_begin(r);
+	pages_pfns(low, nr, pfns);
+	for (i = 0, quiet = true; i < nr; i += 2)
+		quiet &= pfns[i] && pfns[i] == before[i];
 	if (file_write("/proc/sys/vm/compact_memory", "1"))
 		lacks(r, "no compaction");
 	moved = pages_elsewhere(low, nr, pfns);
-	op_end(r, EV_CLEAR, moved, moved);
+	if (quiet)
+		op_end(r, EV_CLEAR, moved, moved);
 	for (i = 0; i < nr; i += 2)
 		if (page_pfn(page_of(a, i)) != pfns[i])
 			area_mark(a, i, 1);
 	verify(r, a);
 	munmap(base, bytes);
-	free(pfns);
-	return moved;
+	free(before);
+	return quiet ? moved : 0;
 }
 
 /* Pages given back are to be seen as free, and not kept for a CPU's next use. */
@@ -260,11 +271,11 @@ static size_t compact(struct run *r, size_t nr_huge)
 static void scn_compaction(struct run *r)
 {
 	__s64 fraction = file_number(PCP_FRACTION);
-	size_t moved = 0, nr_huge;
+	size_t moved = 0, try;
 
 	file_write(PCP_FRACTION, "1000000");
-	for (nr_huge = 4; nr_huge <= 16 && !moved; nr_huge *= 2)
-		moved = compact(r, nr_huge);
+	for (try = 0; try < 9 && !moved; try++)
+		moved = compact(r, 4 << try % 3);
 	if (fraction >= 0)
 		file_write(PCP_FRACTION, "%lld", fraction);
 	really(r, moved);
