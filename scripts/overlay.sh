@@ -54,10 +54,12 @@ fetch_stock()
 	echo "$source" >"$STOCK.source"
 }
 
+# apply PATCH [OPTION...]
 apply()
 {
 	local log=$LOGS/patch.log
-	patch -d "$stage" -p1 -s -f --no-backup-if-mismatch <"$1" >"$log" 2>&1 || {
+	patch -d "$stage" -p1 -s -f --no-backup-if-mismatch "${@:2}" <"$1" \
+		>"$log" 2>&1 || {
 		cat "$log" >&2
 		die "$1 does not apply"
 	}
@@ -85,7 +87,8 @@ for d in Documentation drivers include mm samples tools; do
 	[ ! -d "$d" ] || our_files "$d"
 done | xargs cp --parents -t "$stage"
 cp Kconfig "$stage/mm/Kconfig.mmu_notifier"
-[ -z "${EXTRA_PATCH:-}" ] || apply "$EXTRA_PATCH"
+# What breaks something has to break that, not what looks a little like it.
+[ -z "${EXTRA_PATCH:-}" ] || apply "$EXTRA_PATCH" --fuzz=0
 
 (cd "$stage" && find . -type f | sort) >"$laid.new"
 sed -n 's,^remove ,./,p' patches/MANIFEST | sort >"$laid.gone"
