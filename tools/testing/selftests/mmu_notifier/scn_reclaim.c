@@ -236,6 +236,9 @@ static size_t compact(struct run *r, size_t nr_huge)
 	before = calloc(nr, 2 * sizeof(*before));
 	must(r, before);
 	pfns = before + nr;
+	/* what the split found to be empty is no page any more */
+	for (i = 0; i < bytes; i += page_size)
+		base[i] = 1;
 	pages_pfns(low, nr, before);
 	prime(r, a);
 	for (i = page_size; i < bytes; i += 2 * page_size)
