@@ -17,7 +17,7 @@ done
 
 "$TOP/scripts/overlay.sh"	# fetches the source
 BUILD=$BUILD/busted
-unset KBUILD RESULTS
+unset KBUILD RESULTS GUEST
 . "$TOP/scripts/common.sh"
 . "$TOP/scripts/ktap.sh"
 

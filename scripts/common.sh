@@ -14,7 +14,7 @@ OTHER=${OTHER:+-$OTHER}
 : "${STOCK:=$BUILD/stock}"		# pristine source, never built in
 LINUX=$BUILD/linux			# the same with our tree laid over it
 : "${KBUILD:=$BUILD/kbuild-$ARCH}"	# O=; this one is the kernel that is booted
-GUEST=$BUILD/guest-$ARCH		# what goes into its initramfs
+: "${GUEST:=$BUILD/guest-$ARCH}"	# what goes into its initramfs
 LOGS=$BUILD/logs$OTHER
 : "${RESULTS:=$BUILD/results$OTHER}"
 SELFTESTS=tools/testing/selftests/mmu_notifier
@@ -51,6 +51,16 @@ kmake()
 {
 	make -C "$LINUX" O="$KBUILD" ARCH="$ARCH" CROSS_COMPILE="$CROSS_COMPILE" \
 		CC="ccache ${CROSS_COMPILE}gcc" V="$V" "$@"
+}
+
+# selftest DIR OUTPUT TARGET...: a directory of kselftest, linked statically
+selftest()
+{
+	local dir=$1 output=$2
+	shift 2
+	make -C "$LINUX/tools/testing/selftests/$dir" OUTPUT="$output" V="$V" -j"$JOBS" \
+		CC="ccache ${CROSS_COMPILE}gcc" \
+		KHDR_INCLUDES="-isystem $KBUILD/usr/include" USERLDFLAGS=-static "$@"
 }
 
 minutes()

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# initramfs.sh: build the guest's programs, statically, and pack them with
-# busybox into the image that every guest boots from.
+# initramfs.sh [LIST]: build the guest's programs, statically, and pack them with
+# busybox into the image that every guest boots from; with what LIST names, for
+# gen_init_cpio.
 
 . "$(dirname "$0")/common.sh"
 lock_build
@@ -15,15 +16,6 @@ if [ "$STOCK.source" -nt "$KBUILD/usr/include/linux/mman.h" ]; then
 	logged headers kmake headers
 	touch "$KBUILD/usr/include/linux/mman.h"
 fi
-
-selftest()
-{
-	local dir=$1 output=$2
-	shift 2
-	make -C "$LINUX/tools/testing/selftests/$dir" OUTPUT="$output" V="$V" -j"$JOBS" \
-		CC="ccache ${CROSS_COMPILE}gcc" \
-		KHDR_INCLUDES="-isystem $KBUILD/usr/include" USERLDFLAGS=-static "$@"
-}
 
 logged selftests selftest mmu_notifier "$programs"
 logged hmm-tests selftest mm "$programs/mm" "$programs/mm/hmm-tests"
@@ -42,5 +34,6 @@ list=$GUEST/list
 		echo "file /modules/${m%.o}.ko $(find "$KBUILD" -name "${m%.o}.ko") 644 0 0"
 	done <"$KBUILD/modules.order"
 	find "$programs" -type f -perm -u=x | sort | sed 's,\(.*\)/\(.*\),file /bin/\2 & 755 0 0,'
+	cat "$@" </dev/null
 } >"$list"
 "$KBUILD/usr/gen_init_cpio" "$list" >"$GUEST/initramfs.cpio"
