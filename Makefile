@@ -6,7 +6,7 @@ ARCH	?= x86_64
 V	?= 0
 JOBS	?= $(shell nproc)
 BUILD	?= $(CURDIR)/build
-export ARCH CROSS_COMPILE KSRC V JOBS BUILD QUICK MINUTES FUZZ_SECONDS
+export ARCH CROSS_COMPILE KSRC V JOBS BUILD QUICK MINUTES FUZZ_SECONDS SUITES
 
 # One clear line for a wrong variable, before anything is started.
 ifeq ($(wildcard $(CURDIR)/scripts/arch-$(ARCH).sh),)
@@ -37,6 +37,7 @@ help:
 #: make guest CMD=..  one command in the guest; what it prints, its exit status
 #: make kernel        build only
 #: make clients       compile every in-tree user of the interface
+#: make test-clients  KVM's, HMM's and mm's own suites, on stock and on ours
 #: make lint          checkpatch, W=1, sparse, kernel-doc
 #: make test-busted   break the code on purpose; the tests must notice (BREAKS='NAME ..')
 #: make test-debug    KUnit and kselftests with lockdep, KASAN and more; takes a while
@@ -54,14 +55,19 @@ help:
 #: V=1           show the commands
 
 run shell lint clients series series-check test-busted test-debug test-kcsan bench guest kernel: deps
+test-clients: deps-users
 test-host fuzz: deps-host
-test: $(if $(filter x86_64,$(ARCH)),deps-host,deps)
+test: $(if $(filter x86_64,$(ARCH)),deps-host deps-users,deps)
 
 deps:
 	@scripts/deps.sh
 
 deps-host:
 	@scripts/deps.sh host
+
+# what mm's suites are linked with
+deps-users:
+	@MORE_PACKAGES="libnuma-dev libcap-dev" scripts/deps.sh
 
 kernel:
 	@scripts/build.sh
@@ -84,6 +90,9 @@ guest: initramfs
 bench fuzz lint clients series series-check test-host:
 	@scripts/$@.sh
 
+test-clients:
+	@scripts/test-clients.sh
+
 test-busted:
 	@scripts/busted.sh $(BREAKS:%=$(CURDIR)/tools/testing/selftests/mmu_notifier/busted/%.patch)
 
@@ -93,5 +102,5 @@ test-debug test-kcsan:
 clean:
 	@[ ! -e $(BUILD)/.lock ] || rm -rf $(BUILD)
 
-.PHONY: help deps deps-host test-host fuzz kernel initramfs run test shell guest lint clients series series-check test-busted test-debug test-kcsan bench clean
+.PHONY: help deps deps-host deps-users test-host test-clients fuzz kernel initramfs run test shell guest lint clients series series-check test-busted test-debug test-kcsan bench clean
 .NOTPARALLEL:

@@ -18,18 +18,23 @@ say "lint"
 say "clients"
 "$TOP/scripts/clients.sh" || status=1
 
-suites="lint clients host kunit kselftest"
+suites="lint clients host kunit kselftest users"
 if [ -z "$OTHER" ]; then
 	say "native tests"
 	"$TOP/scripts/test-host.sh" || status=1
 else
 	say "native tests: left out, they know of no ARCH; make test-host"
 	suites=${suites/ host/}
+	suites=${suites/ users/}	# on stock as well, with KVM: x86-64 only
 fi
 say "KUnit"
 "$TOP/scripts/guest-tests.sh" kunit || status=1
 say "kselftest"
 "$TOP/scripts/guest-tests.sh" kselftest || status=1
+if [ -z "$OTHER" ]; then
+	say "users, on stock and on ours: a short form of make test-clients"
+	"$TOP/scripts/test-clients.sh" quick || status=1
+fi
 
 passed=0 failed=0 skipped=0
 for suite in $suites; do
