@@ -78,7 +78,8 @@ on()
 		echo "suites='$SUITES' flag='$flag'"
 		cat "$TOP/scripts/guest-users"
 	} >"$job"
-	MEM=4G TIMEOUT=${TIMEOUT:-7200} KBUILD=$2 \
+	# migration wants two threads beside its own, on processors of their own
+	SMP=3 MEM=4G TIMEOUT=${TIMEOUT:-7200} KBUILD=$2 \
 		INITRAMFS=$GUEST/initramfs.cpio APPEND="norandmaps ${APPEND:-}" \
 		"$TOP/scripts/qemu.sh" "users-$1" "$job" "$RESULTS/users-$1.out"
 }
