@@ -7,12 +7,12 @@
 # so there. The table is in build/results/users.tsv, what the tests said in
 # users-stock.out and users-ours.out.
 #
-# SUITES narrows down which suites.
+# SUITES narrows down which suites. KERNELS=ours takes what stock said last time.
 
 . "$(dirname "$0")/common.sh"
 . "$TOP/scripts/ktap.sh"
 
-: "${SUITES:=hmm kvm mm}"
+: "${SUITES:=hmm kvm mm}" "${KERNELS:=stock ours}"
 tests=$TOP/$SELFTESTS/users/tests
 case ${1:-} in
 '')	flag= ;;
@@ -21,6 +21,9 @@ quick)	flag=q ;;
 esac
 for s in $SUITES; do
 	grep -q "^$s[[:space:]]" "$tests" || die "SUITES: there is no suite $s in $tests"
+done
+for k in $KERNELS; do
+	[[ " stock ours " = *" $k "* ]] || die "KERNELS=$KERNELS: stock and ours are there"
 done
 
 "$TOP/scripts/users-kernels.sh"
@@ -85,7 +88,7 @@ on()
 }
 
 status=0
-for k in stock ours; do
+for k in $KERNELS; do
 	name=users-$k image=$KBUILD
 	[ $k = ours ] || image=$BUILD/plain-users/kbuild-users
 	rm -f "$RESULTS/$name.out"

@@ -42,6 +42,7 @@ static const struct slot {
 } slots[] = {
 	{ 0x10000,		0x100000000,		0x10000 },
 	{ 0x7fc000000000,	0x7fffffff0000,		0x100000000 },
+	{ }
 };
 
 static int fds[MAX_FDS];
@@ -84,7 +85,7 @@ static bool subscribe_kvm(void)
 	if (!keep(fd))
 		return false;
 
-	for (i = 0; i < sizeof(slots) / sizeof(slots[0]); i++) {
+	for (i = 0; slots[i].end; i++) {
 		struct kvm_userspace_memory_region region = {
 			.slot = i,
 			.guest_phys_addr = slots[i].guest,
@@ -126,13 +127,14 @@ static const struct subscriber {
 	{ "kvm", subscribe_kvm },
 	{ "dmirror", subscribe_dmirror },
 	{ "mirror", subscribe_mirror },
+	{ }
 };
 
 static bool subscribe(const char *name, size_t len)
 {
 	const struct subscriber *s = subscribers;
 
-	for (; s < subscribers + sizeof(subscribers) / sizeof(*s); s++)
+	for (; s->name; s++)
 		if (strlen(s->name) == len && !strncmp(s->name, name, len))
 			return s->subscribe();
 	return false;
