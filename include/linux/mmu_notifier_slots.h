@@ -52,11 +52,22 @@
  *
  * The *history* holds the ranges that ended last, each with its sequence. A
  * newer range replaces one that it contains, so a storm over one place takes up
- * one entry only. Of what was forgotten, the highest sequence is kept, the
- * *horizon*: a fault that began before it retries, whatever its address.
+ * one entry only. What has to make room goes into a hull, with the highest
+ * sequence of those in it, so a storm over many places near each other concerns
+ * nobody farther away. After some number of ends a new hull is begun, lest one
+ * range far off make it wide for ever. Two hulls are kept. Of what was forgotten
+ * with those before, the highest sequence is, the *horizon*: a fault that began
+ * before it retries, whatever its address.
  *
- * ``last`` is inclusive, in bytes. Locking is the caller's: all functions are
- * called under the lock that guards the secondary page table.
+ * ``last`` is inclusive, in bytes or whatever else the caller counts in: KVM has
+ * guest frames. Locking is the caller's: all functions are called under the lock
+ * that guards the secondary page table.
+ *
+ * A caller who samples without that lock keeps a sequence of its own, stepped
+ * once with each end after mmu_notifier_slots_end() and under the lock, and asks
+ * with mmu_notifier_slots_seq() of that moment less the steps since its sample.
+ * The step has to be ordered after what the range changed, the sample before the
+ * translation.
  */
 #ifndef _LINUX_MMU_NOTIFIER_SLOTS_H
 #define _LINUX_MMU_NOTIFIER_SLOTS_H
@@ -69,6 +80,7 @@
 
 #define MMU_NOTIFIER_NR_SLOTS	8
 #define MMU_NOTIFIER_NR_ENDED	8
+#define MMU_NOTIFIER_HULL_ENDS	1024
 
 /**
  * struct mmu_notifier_slot - ranges in flight
@@ -86,10 +98,10 @@ struct mmu_notifier_slot {
 };
 
 /**
- * struct mmu_notifier_ended - a range that has ended
+ * struct mmu_notifier_ended - a range that has ended, or a hull of some
  * @start: first address.
  * @last: last address.
- * @seq: the sequence that its end began; 0: the entry was never used.
+ * @seq: the sequence that its end began, or the last of theirs; 0: none did.
  */
 struct mmu_notifier_ended {
 	unsigned long start;
@@ -100,10 +112,12 @@ struct mmu_notifier_ended {
 /**
  * struct mmu_notifier_slots - what of an mm is and was in flight
  * @seq: how many ranges have ended.
- * @horizon: the highest sequence that is no longer in @ended.
+ * @horizon: the highest sequence that is no longer in @ended or @hulls.
+ * @hull_seq: the sequence at which the first of @hulls was begun.
  * @nr_ranges: how many ranges are in flight.
  * @slots: the ranges in flight.
  * @ended: the ranges that ended last, in no order.
+ * @hulls: those that ended before, the first being added to.
  *
  * All members are guarded by the caller's lock. @nr_ranges may be read without
  * it, with READ_ONCE(), by who only wants to know.
@@ -111,9 +125,11 @@ struct mmu_notifier_ended {
 struct mmu_notifier_slots {
 	u64 seq;
 	u64 horizon;
+	u64 hull_seq;
 	unsigned int nr_ranges;
 	struct mmu_notifier_slot slots[MMU_NOTIFIER_NR_SLOTS];
 	struct mmu_notifier_ended ended[MMU_NOTIFIER_NR_ENDED];
+	struct mmu_notifier_ended hulls[2];
 };
 
 /**
@@ -251,6 +267,28 @@ __mmu_notifier_slots_find(struct mmu_notifier_slots *s, unsigned long start,
 	return found;
 }
 
+/* Make room: @old goes into the hull. */
+static inline void
+__mmu_notifier_slots_retire(struct mmu_notifier_slots *s,
+			    const struct mmu_notifier_ended *old)
+{
+	struct mmu_notifier_ended *hull = s->hulls;
+
+	if (!old->seq)
+		return;
+
+	if (!hull->seq || s->seq - s->hull_seq >= MMU_NOTIFIER_HULL_ENDS) {
+		s->horizon = max(s->horizon, s->hulls[1].seq);
+		s->hulls[1] = *hull;
+		s->hull_seq = s->seq;
+		*hull = *old;
+		return;
+	}
+	hull->start = min(hull->start, old->start);
+	hull->last = max(hull->last, old->last);
+	hull->seq = max(hull->seq, old->seq);
+}
+
 /* Put a range that ended into the history. */
 static inline void __mmu_notifier_slots_record(struct mmu_notifier_slots *s,
 					       unsigned long start,
@@ -271,7 +309,7 @@ static inline void __mmu_notifier_slots_record(struct mmu_notifier_slots *s,
 			oldest = entry;
 	}
 	entry = oldest;
-	s->horizon = max(s->horizon, entry->seq);
+	__mmu_notifier_slots_retire(s, entry);
 replace:
 	entry->start = start;
 	entry->last = last;
@@ -321,6 +359,13 @@ static inline u64 mmu_notifier_slots_seq(const struct mmu_notifier_slots *s)
 	return s->seq;
 }
 
+static inline bool
+__mmu_notifier_ended_since(const struct mmu_notifier_ended *entry, u64 seq,
+			   unsigned long start, unsigned long last)
+{
+	return entry->seq > seq && entry->start <= last && start <= entry->last;
+}
+
 /**
  * mmu_notifier_slots_retry() - did a range collide with this fault?
  * @s: the slots.
@@ -338,7 +383,6 @@ static inline bool mmu_notifier_slots_retry(const struct mmu_notifier_slots *s,
 					    unsigned long last)
 {
 	const struct mmu_notifier_slot *slot;
-	const struct mmu_notifier_ended *entry;
 	unsigned int i;
 
 	if (seq < s->horizon)
@@ -350,13 +394,12 @@ static inline bool mmu_notifier_slots_retry(const struct mmu_notifier_slots *s,
 			return true;
 	}
 
-	for (i = 0; i < MMU_NOTIFIER_NR_ENDED; i++) {
-		entry = &s->ended[i];
-		if (entry->seq > seq &&
-		    entry->start <= last && start <= entry->last)
+	for (i = 0; i < MMU_NOTIFIER_NR_ENDED; i++)
+		if (__mmu_notifier_ended_since(&s->ended[i], seq, start, last))
 			return true;
-	}
-	return false;
+
+	return __mmu_notifier_ended_since(&s->hulls[0], seq, start, last) ||
+	       __mmu_notifier_ended_since(&s->hulls[1], seq, start, last);
 }
 
 /**

@@ -94,6 +94,58 @@ static void storm_in_one_place_forgets_nothing(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, mmu_notifier_slots_retry(&s, seq, 150, 150));
 }
 
+/* The @i-th of a row of ranges, of which no two that follow each other overlap */
+static void end_one_of_many(struct mmu_notifier_slots *s, unsigned long base,
+			    unsigned int i)
+{
+	unsigned long start = base + i * 37 % 100 * 10;
+
+	mmu_notifier_slots_begin(s, start, start + 8);
+	mmu_notifier_slots_end(s, start, start + 8);
+}
+
+static void storm_here_and_there_spares_the_rest(struct kunit *test)
+{
+	struct mmu_notifier_slots s;
+	unsigned int i;
+	u64 seq;
+
+	mmu_notifier_slots_init(&s);
+	seq = mmu_notifier_slots_seq(&s);
+	for (i = 0; i < MMU_NOTIFIER_HULL_ENDS; i++)
+		end_one_of_many(&s, 1000, i);
+	KUNIT_EXPECT_FALSE(test, mmu_notifier_slots_retry(&s, seq, 0, 999));
+	KUNIT_EXPECT_FALSE(test, mmu_notifier_slots_retry(&s, seq, 2000, 2000));
+	for (i = 0; i < 100; i++)
+		KUNIT_EXPECT_TRUE(test,
+				  mmu_notifier_slots_retry(&s, seq, 1000 + 10 * i,
+							   1000 + 10 * i));
+}
+
+static void range_far_off_is_forgotten(struct kunit *test)
+{
+	struct mmu_notifier_slots s;
+	unsigned int i;
+	u64 seq;
+
+	mmu_notifier_slots_init(&s);
+	seq = mmu_notifier_slots_seq(&s);
+	end_one_of_many(&s, 1000000, 0);
+	for (i = 0; i < 3 * MMU_NOTIFIER_HULL_ENDS; i++)
+		end_one_of_many(&s, 1000, i);
+	/* Whoever has been at it since then cannot be told, */
+	KUNIT_EXPECT_TRUE(test, mmu_notifier_slots_retry(&s, seq, 500000, 500000));
+	KUNIT_EXPECT_TRUE(test,
+			  mmu_notifier_slots_retry(&s, seq, 1000000, 1000000));
+	/* but others are not bothered any more. */
+	seq = mmu_notifier_slots_seq(&s);
+	for (i = 0; i < MMU_NOTIFIER_HULL_ENDS; i++)
+		end_one_of_many(&s, 1000, i);
+	KUNIT_EXPECT_FALSE(test, mmu_notifier_slots_retry(&s, seq, 500000, 500000));
+	KUNIT_EXPECT_FALSE(test,
+			   mmu_notifier_slots_retry(&s, seq, 1000000, 1000000));
+}
+
 #define MODEL_RANGES	24
 #define MODEL_ENDS	400
 #define MODEL_READERS	4
@@ -222,6 +274,8 @@ static struct kunit_case mmu_notifier_slots_cases[] = {
 	KUNIT_CASE(end_without_begin_is_noticed),
 	KUNIT_CASE(more_ranges_than_slots_merge),
 	KUNIT_CASE(storm_in_one_place_forgets_nothing),
+	KUNIT_CASE(storm_here_and_there_spares_the_rest),
+	KUNIT_CASE(range_far_off_is_forgotten),
 	KUNIT_CASE(agrees_with_the_model),
 	{}
 };
