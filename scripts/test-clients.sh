@@ -95,4 +95,7 @@ for k in $KERNELS; do
 	logged "$name${flag:+-quick}" on "$k" "$image" || status=1
 done
 python3 "$TOP/scripts/users-report.py" "$RESULTS" || status=1
+if [[ " $SUITES " == *" kvm "* ]]; then
+	"$TOP/scripts/kvm-retries.sh" "$RESULTS"/users-{stock,ours}.out || status=1
+fi
 exit "$status"
