@@ -3,7 +3,7 @@
 #
 # initramfs.sh [LIST]: build the guest's programs, statically, and pack them with
 # busybox into the image that every guest boots from; with what LIST names, for
-# gen_init_cpio.
+# gen_init_cpio. BARE=1: with that only, and not the tests.
 
 . "$(dirname "$0")/common.sh"
 lock_build
@@ -11,14 +11,15 @@ lock_build
 programs=$GUEST/programs
 mkdir -p "$programs/mm"
 
-# The headers change with the source only: none of ours is among them.
-if [ "$STOCK.source" -nt "$KBUILD/usr/include/linux/mman.h" ]; then
-	logged headers kmake headers
-	touch "$KBUILD/usr/include/linux/mman.h"
+if [ -z "${BARE:-}" ]; then
+	# The headers change with the source only: none of ours is among them.
+	if [ "$STOCK.source" -nt "$KBUILD/usr/include/linux/mman.h" ]; then
+		logged headers kmake headers
+		touch "$KBUILD/usr/include/linux/mman.h"
+	fi
+	logged selftests selftest mmu_notifier "$programs"
+	logged hmm-tests selftest mm "$programs/mm" "$programs/mm/hmm-tests"
 fi
-
-logged selftests selftest mmu_notifier "$programs"
-logged hmm-tests selftest mm "$programs/mm" "$programs/mm/hmm-tests"
 
 list=$GUEST/list
 {
