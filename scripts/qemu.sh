@@ -9,12 +9,14 @@
 # BUGS narrows down which of the kernel's bug reports count. APPEND adds words to
 # the kernel command line, SMP and MEM size the guest, INITRAMFS is another image
 # than that of initramfs.sh, INTERACTIVE=1 connects the job to the terminal.
+# SHARE, words of the form TAG=DIRECTORY, lets the guest read these over 9p.
 
 . "$(dirname "$0")/common.sh"
 
 name=$1 job=$2 output=$3
 : "${INITRAMFS:=$GUEST/initramfs.cpio}"
 : "${TIMEOUT:=300}" "${SMP:=2}" "${MEM:=2560M}" "${APPEND:=}" "${INTERACTIVE:=0}"
+: "${SHARE:=}"
 console=$LOGS/console-$name.log
 
 # test_hmm_at ADDRESS: where that module finds the memory of its two devices
@@ -31,6 +33,9 @@ qemu=("${QEMU[@]}" -smp "$SMP" -m "$MEM" -nodefaults -display none -no-reboot
 	-kernel "$KBUILD/image" -initrd "$INITRAMFS" -append "$append"
 	-fw_cfg "name=opt/mnt/job,file=$job"
 	-serial "file:$console" "${QEMU_JOB[@]}")
+for s in $SHARE; do
+	qemu+=(-virtfs "local,path=${s#*=},mount_tag=${s%%=*},security_model=none,readonly=on,multidevs=remap")
+done
 
 if [ "$INTERACTIVE" = 1 ]; then
 	qemu+=(-chardev "stdio,id=job,signal=off,logfile=$output")
