@@ -6,7 +6,7 @@ ARCH	?= x86_64
 V	?= 0
 JOBS	?= $(shell nproc)
 BUILD	?= $(CURDIR)/build
-export ARCH CROSS_COMPILE KSRC V JOBS BUILD QUICK MINUTES FUZZ_SECONDS SUITES
+export ARCH CROSS_COMPILE KSRC V JOBS BUILD QUICK MINUTES FUZZ_SECONDS SUITES KERNELS KERNEL STRESSORS
 
 # One clear line for a wrong variable, before anything is started.
 ifeq ($(wildcard $(CURDIR)/scripts/arch-$(ARCH).sh),)
@@ -37,7 +37,10 @@ help:
 #: make guest CMD=..  one command in the guest; what it prints, its exit status
 #: make kernel        build only
 #: make clients       compile every in-tree user of the interface
-#: make test-clients  KVM's, HMM's and mm's own suites, on stock and on ours
+#: make test-clients  KVM's, HMM's and mm's own suites, on stock and on ours, and then:
+#: make test-vms      50 virtual machines beside a callback that sleeps, on both
+#: make test-guest    a guest in the guest, its memory moved about for MINUTES=10
+#: make test-stress   stress-ng with subscribers attached, for MINUTES=10
 #: make lint          checkpatch, W=1, sparse, kernel-doc
 #: make test-busted   break the code on purpose; the tests must notice (BREAKS='NAME ..')
 #: make test-debug    KUnit and kselftests with lockdep, KASAN and more; takes a while
@@ -56,6 +59,7 @@ help:
 
 run shell lint clients series series-check test-busted test-debug test-kcsan bench guest kernel: deps
 test-clients: deps-users
+test-vms test-guest test-stress: deps
 test-host fuzz: deps-host
 test: $(if $(filter x86_64,$(ARCH)),deps-host deps-users,deps)
 
@@ -92,6 +96,12 @@ bench fuzz lint clients series series-check test-host:
 
 test-clients:
 	@scripts/test-clients.sh
+	@scripts/test-vms.sh
+	@scripts/test-guest.sh
+	@scripts/test-stress.sh
+
+test-vms test-guest test-stress:
+	@scripts/$@.sh
 
 test-busted:
 	@scripts/busted.sh $(BREAKS:%=$(CURDIR)/tools/testing/selftests/mmu_notifier/busted/%.patch)
@@ -102,5 +112,5 @@ test-debug test-kcsan:
 clean:
 	@[ ! -e $(BUILD)/.lock ] || rm -rf $(BUILD)
 
-.PHONY: help deps deps-host deps-users test-host test-clients fuzz kernel initramfs run test shell guest lint clients series series-check test-busted test-debug test-kcsan bench clean
+.PHONY: help deps deps-host deps-users test-host test-clients test-vms test-guest test-stress fuzz kernel initramfs run test shell guest lint clients series series-check test-busted test-debug test-kcsan bench clean
 .NOTPARALLEL:
