@@ -43,8 +43,7 @@ awk '
 		for (k = 1; k <= 2; k++) {
 			kind = k == 1 ? "faults" : "pfn cache"
 			if (!sum["stock", kind] || !sum["ours", kind]) {
-				if (kind == "faults")
-					missing = 1
+				missing = 1
 				continue
 			}
 			was = again["stock", kind] * 1000 / sum["stock", kind]
