@@ -53,6 +53,15 @@ kmake()
 		CC="ccache ${CROSS_COMPILE}gcc" V="$V" "$@"
 }
 
+# headers: for user space. They change with the source only: none of ours is among
+# them.
+headers()
+{
+	[ "$STOCK.source" -nt "$KBUILD/usr/include/linux/mman.h" ] || return 0
+	logged headers kmake headers
+	touch "$KBUILD/usr/include/linux/mman.h"
+}
+
 # selftest DIR OUTPUT TARGET...: a directory of kselftest, linked statically
 selftest()
 {

@@ -12,11 +12,7 @@ programs=$GUEST/programs
 mkdir -p "$programs/mm"
 
 if [ -z "${BARE:-}" ]; then
-	# The headers change with the source only: none of ours is among them.
-	if [ "$STOCK.source" -nt "$KBUILD/usr/include/linux/mman.h" ]; then
-		logged headers kmake headers
-		touch "$KBUILD/usr/include/linux/mman.h"
-	fi
+	headers
 	logged selftests selftest mmu_notifier "$programs"
 	logged hmm-tests selftest mm "$programs/mm" "$programs/mm/hmm-tests"
 fi

@@ -58,11 +58,7 @@ build_mm()
 }
 
 mkdir -p "$GUEST/kvm" "$GUEST/mm"
-if [ "$STOCK.source" -nt "$KBUILD/usr/include/linux/mman.h" ]; then
-	logged headers kmake headers
-	touch "$KBUILD/usr/include/linux/mman.h"
-fi
-(lock_build; logged users-kvm build_kvm; logged users-mm build_mm)
+(lock_build; headers; logged users-kvm build_kvm; logged users-mm build_mm)
 {
 	echo "dir /users 755 0 0"
 	echo "file /users/tests $tests 644 0 0"
@@ -79,7 +75,7 @@ on()
 	local job=$GUEST/users-$1.job
 	{
 		echo "suites='$SUITES' flag='$flag'"
-		cat "$TOP/scripts/guest-users"
+		cat "$TOP"/scripts/guest-{lib,users}
 	} >"$job"
 	# migration wants two threads beside its own, on processors of their own
 	SMP=3 MEM=4G TIMEOUT=${TIMEOUT:-7200} KBUILD=$2 \

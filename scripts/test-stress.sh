@@ -6,25 +6,15 @@
 # attached to each of its processes by users/subscribe.c.
 #
 # KERNEL=stock runs it on stock's kernel, without the device. STRESSORS narrows
-# down which. NO_BUILD=1 takes the kernels as they are.
+# down which.
 
 . "$(dirname "$0")/common.sh"
 
-: "${MINUTES:=10}" "${KERNEL:=ours}"
-kinds="kvm dmirror kvm,dmirror,mirror"
-case $MINUTES in
-''|*[!0-9]*|0)	die "MINUTES=$MINUTES is not a positive number" ;;
-esac
-case $KERNEL in
-ours)	image=$BUILD/kbuild-users ;;
-stock)	image=$BUILD/plain-users/kbuild-users kinds="kvm dmirror kvm,dmirror" ;;
-*)	die "KERNEL=$KERNEL: ours and stock are known" ;;
-esac
+. "$TOP/scripts/usr-guest.sh"
 
-MORE_PACKAGES=stress-ng "$TOP/scripts/deps.sh"
-[ -n "${NO_BUILD:-}" ] || "$TOP/scripts/users-kernels.sh"
-export KBUILD=$BUILD/kbuild-users GUEST=$BUILD/guest-stress
-mkdir -p "$GUEST"
+kinds="kvm dmirror kvm,dmirror,mirror"
+[ "$KERNEL" = ours ] || kinds="kvm dmirror kvm,dmirror"
+usr_guest_begin stress stress-ng
 
 # with OPTION STRESSOR: what asks for an option of the kernel
 with()
@@ -45,29 +35,12 @@ fi
 
 ccache gcc -O2 -Wall -shared -fPIC -isystem "$KBUILD/usr/include" -o "$GUEST/subscribe.so" \
 	"$TOP/$SELFTESTS/users/subscribe.c" -lpthread
-{
-	echo "dir /usr 755 0 0"
-	echo "slink /lib usr/lib 777 0 0"
-	echo "slink /lib64 usr/lib64 777 0 0"
-	echo "dir /users 755 0 0"
-	echo "file /users/subscribe.so $GUEST/subscribe.so 755 0 0"
-} >"$GUEST/stress.list"
-BARE=1 "$TOP/scripts/initramfs.sh" "$GUEST/stress.list"
 
 runs=$(($(wc -w <<<"$STRESSORS") * $(wc -w <<<"$kinds")))
 seconds=$((MINUTES * 60 / runs))
 [ "$seconds" -ge 1 ] || die "MINUTES=$MINUTES is not enough for $runs runs: see STRESSORS"
-name=stress-$KERNEL
-job=$GUEST/$name.job
-{
-	echo "seconds=$seconds kinds='$kinds' stressors='$(echo $STRESSORS)' PATH=\$PATH:/usr/bin"
-	cat "$TOP/scripts/guest-stress"
-} >"$job"
-output=$RESULTS/$name.out
-rm -f "$output"
-status=0
-SHARE=usr=/usr MEM=3G TIMEOUT=${TIMEOUT:-$((MINUTES * 300 + 1200))} KBUILD=$image \
-	INITRAMFS=$GUEST/initramfs.cpio logged "$name" \
-	"$TOP/scripts/qemu.sh" "$name" "$job" "$output" || status=$?
-cat "$output"
-[ "$status" = 0 ] && grep -q '^STRESS: PASS' "$output"
+usr_guest_run stress $((MINUTES * 300 + 1200)) 'STRESS: PASS' \
+	"seconds=$seconds kinds='$kinds' stressors='$(echo $STRESSORS)'" <<END
+dir /users 755 0 0
+file /users/subscribe.so $GUEST/subscribe.so 755 0 0
+END
