@@ -69,6 +69,8 @@
 #include <linux/srcu.h>
 
 #include "mmu_notifier.h"
+#include "mmu_notifier_check.h"
+#include "mmu_notifier_record.h"
 
 /* mmu_notifier.state */
 enum mmu_notifier_state {
@@ -103,6 +105,15 @@ static unsigned int mn_listens(const struct mmu_notifier_ops *ops)
 	if (ops->invalidate_range)
 		bits |= MN_INVALIDATE_RANGE;
 	return bits;
+}
+
+/* Some callback, which has a name even where data has none. */
+static const void *mn_callback(const struct mmu_notifier_ops *ops)
+{
+	return ops->invalidate_range_start ? (void *)ops->invalidate_range_start :
+	       ops->release ? (void *)ops->release :
+	       ops->arch_invalidate_secondary_tlbs ?
+	       (void *)ops->arch_invalidate_secondary_tlbs : (void *)ops;
 }
 
 static void mn_listen(struct mmu_notifier_subscriptions *subscriptions,
@@ -147,10 +158,53 @@ mn_leave(struct mmu_notifier_subscriptions *subscriptions,
 	range->subscriptions = NULL;
 }
 
+/*
+ * The two callbacks of a range. @recorded is a constant: there is one copy of the
+ * loops below for ranges that are recorded, and one without a trace of it.
+ */
+static __always_inline int
+mn_call_start(struct mmu_notifier *subscription,
+	      struct mmu_notifier_range *range, bool recorded)
+{
+	const struct mmu_notifier_ops *ops = subscription->ops;
+	int ret;
+
+	if (recorded) {
+		mmu_check_late(range, ops->invalidate_range_start,
+			       subscription->state == MN_UNUSED);
+		mmu_record_call(range, ops->invalidate_range_start);
+	}
+	mmu_notifier_call_begin(range);
+	ret = ops->invalidate_range_start(subscription, range);
+	mmu_notifier_call_end(range);
+	if (recorded)
+		mmu_record_called(range, ops->invalidate_range_start, ret);
+	return ret;
+}
+
+static __always_inline void
+mn_call_end(struct mmu_notifier *subscription,
+	    const struct mmu_notifier_range *range, bool recorded)
+{
+	const struct mmu_notifier_ops *ops = subscription->ops;
+
+	if (recorded) {
+		mmu_check_late(range, ops->invalidate_range_end,
+			       subscription->state == MN_UNUSED);
+		mmu_record_call(range, ops->invalidate_range_end);
+	}
+	mmu_notifier_call_begin(range);
+	ops->invalidate_range_end(subscription, range);
+	mmu_notifier_call_end(range);
+	if (recorded)
+		mmu_record_called(range, ops->invalidate_range_end, 0);
+}
+
 /* Deliver end to those that start was delivered to: those born after @failed. */
 static __always_inline void
 mn_list_end(struct mmu_notifier_subscriptions *subscriptions,
-	    const struct mmu_notifier_range *range, unsigned long failed)
+	    const struct mmu_notifier_range *range, unsigned long failed,
+	    bool recorded)
 {
 	const unsigned long epoch = range->epoch;
 	struct mmu_notifier *subscription;
@@ -167,9 +221,7 @@ mn_list_end(struct mmu_notifier_subscriptions *subscriptions,
 			continue;
 		if (subscription->birth <= failed)
 			break;
-		mmu_notifier_call_begin(range);
-		ops->invalidate_range_end(subscription, range);
-		mmu_notifier_call_end(range);
+		mn_call_end(subscription, range, recorded);
 	}
 }
 
@@ -192,13 +244,13 @@ static noinline int mn_refused(struct mmu_notifier_subscriptions *subscriptions,
 	WARN_ONCE(ret != -EAGAIN, "%ps answered %d instead of -EAGAIN\n", start,
 		  ret);
 	pr_info_ratelimited("%ps would have to sleep\n", start);
-	mn_list_end(subscriptions, range, subscription->birth);
+	mn_list_end(subscriptions, range, subscription->birth, mmu_recording());
 	return -EAGAIN;
 }
 
 static __always_inline int
 mn_list_start(struct mmu_notifier_subscriptions *subscriptions,
-	      struct mmu_notifier_range *range)
+	      struct mmu_notifier_range *range, bool recorded)
 {
 	const unsigned long epoch =
 		smp_load_acquire(&subscriptions->epoch);	/* (A) */
@@ -214,9 +266,7 @@ mn_list_start(struct mmu_notifier_subscriptions *subscriptions,
 		    !ops->invalidate_range_start)
 			continue;
 
-		mmu_notifier_call_begin(range);
-		ret = ops->invalidate_range_start(subscription, range);
-		mmu_notifier_call_end(range);
+		ret = mn_call_start(subscription, range, recorded);
 		if (unlikely(ret)) {
 			ret = mn_refused(subscriptions, range, subscription,
 					 ret);
@@ -228,9 +278,9 @@ mn_list_start(struct mmu_notifier_subscriptions *subscriptions,
 }
 
 /* Start where the interval half is switched on as well, or alone. */
-static noinline int
+static __always_inline int
 mn_start_intervals(struct mmu_notifier_subscriptions *subscriptions,
-		   struct mmu_notifier_range *range, bool list)
+		   struct mmu_notifier_range *range, bool list, bool recorded)
 {
 	int ret;
 
@@ -258,7 +308,7 @@ mn_start_intervals(struct mmu_notifier_subscriptions *subscriptions,
 		range->tracked |= MN_TRACK_LIST;
 	}
 	if (range->tracked & MN_TRACK_LIST)
-		ret = mn_list_start(subscriptions, range);
+		ret = mn_list_start(subscriptions, range, recorded);
 	if (unlikely(ret))
 		goto err_leave;
 	return 0;
@@ -268,8 +318,9 @@ err_leave:
 	return ret;
 }
 
-static noinline int mn_start(struct mmu_notifier_subscriptions *subscriptions,
-			     struct mmu_notifier_range *range)
+static __always_inline int
+mn_start_list(struct mmu_notifier_subscriptions *subscriptions,
+	      struct mmu_notifier_range *range, bool recorded)
 {
 	int ret;
 
@@ -285,7 +336,7 @@ static noinline int mn_start(struct mmu_notifier_subscriptions *subscriptions,
 			goto err_leave;
 	}
 
-	ret = mn_list_start(subscriptions, range);
+	ret = mn_list_start(subscriptions, range, recorded);
 	if (unlikely(ret))
 		goto err_leave;
 	return 0;
@@ -295,29 +346,77 @@ err_leave:
 	return ret;
 }
 
+/* Where most starts go, a function of its own for each track. */
+static noinline int
+mn_start_with_intervals(struct mmu_notifier_subscriptions *subscriptions,
+			struct mmu_notifier_range *range, bool list)
+{
+	return mn_start_intervals(subscriptions, range, list, false);
+}
+
+static noinline int mn_start(struct mmu_notifier_subscriptions *subscriptions,
+			     struct mmu_notifier_range *range)
+{
+	return mn_start_list(subscriptions, range, false);
+}
+
+static noinline int
+mn_start_recorded(struct mmu_notifier_subscriptions *subscriptions,
+		  struct mmu_notifier_range *range, unsigned int listening)
+{
+	int ret = 0;
+
+	mmu_record_start(subscriptions, range);
+	if (listening & MN_TRACK_INTERVALS)
+		ret = mn_start_intervals(subscriptions, range,
+					 listening & MN_TRACK_LIST, true);
+	else if (listening & MN_TRACK_LIST)
+		ret = mn_start_list(subscriptions, range, true);
+	mmu_record_started(subscriptions, range, ret);
+	return ret;
+}
+
 int __mmu_notifier_invalidate_range_start(struct mmu_notifier_range *range)
 {
 	struct mmu_notifier_subscriptions *subscriptions =
 		READ_ONCE(range->mm->notifier_subscriptions);
 	unsigned int listening = mn_listening(subscriptions);
 
+	if (mmu_recording())
+		return mn_start_recorded(subscriptions, range, listening);
 	if (listening & MN_TRACK_INTERVALS)
-		return mn_start_intervals(subscriptions, range,
-					  listening & MN_TRACK_LIST);
+		return mn_start_with_intervals(subscriptions, range,
+					       listening & MN_TRACK_LIST);
 	if (likely(listening & MN_TRACK_LIST))
 		return mn_start(subscriptions, range);
 	return 0;
 }
 
-void __mmu_notifier_invalidate_range_end(struct mmu_notifier_range *range)
+static __always_inline void mn_end(struct mmu_notifier_range *range,
+				   bool recorded)
 {
 	struct mmu_notifier_subscriptions *subscriptions = range->subscriptions;
 
 	lock_map_acquire(&__mmu_notifier_invalidate_range_start_map);
 	if (likely(range->tracked & MN_TRACK_LIST))
-		mn_list_end(subscriptions, range, 0);
+		mn_list_end(subscriptions, range, 0, recorded);
+	if (recorded)
+		mmu_record_end(range);
 	mn_leave(subscriptions, range);
 	lock_map_release(&__mmu_notifier_invalidate_range_start_map);
+}
+
+static noinline void mn_end_recorded(struct mmu_notifier_range *range)
+{
+	mn_end(range, true);
+}
+
+void __mmu_notifier_invalidate_range_end(struct mmu_notifier_range *range)
+{
+	if (mmu_recording())
+		mn_end_recorded(range);
+	else
+		mn_end(range, false);
 }
 
 /*
@@ -694,6 +793,8 @@ void mmu_notifier_unregister(struct mmu_notifier *subscription,
 			   mn_released(subscriptions, subscription));
 
 	if (mn_listens(subscription->ops)) {
+		mmu_check_wait(mm, 0, ULONG_MAX, mn_callback(subscription->ops),
+			       "unregistered");
 		mmu_notifier_prime_lockdep();
 		synchronize_srcu_expedited(&subscriptions->srcu);
 	}
@@ -828,6 +929,7 @@ static int mn_settle(struct mmu_notifier_subscriptions *subscriptions,
 	if (!news)
 		return 0;
 
+	mmu_check_wait(mm, 0, ULONG_MAX, __builtin_return_address(0), "subscribed");
 	settled = READ_ONCE(subscriptions->settled);
 	if (settled & MN_TRACK_LIST ||
 	    (!(news & MN_TRACKS) && !(news & ~settled))) {

@@ -37,6 +37,8 @@
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
+#include "mmu_notifier_record.h"
+
 /*
  * What somebody listens to: one bit for each callback of mmu_notifier_ops that
  * any subscription of the mm implements, and below them the two tracks, which
@@ -130,6 +132,7 @@ enum mmu_interval_notifier_state {
  * @wq: where unregister and exit wait for each other's release.
  * @intervals: the other half.
  * @destroy: frees the object where sleeping is allowed.
+ * @stats: what happened while recording was on.
  *
  * Made by the first subscription, under mmap_lock held for writing; published
  * in mm->notifier_subscriptions while @listening is still 0, when no hook does
@@ -148,6 +151,9 @@ struct mmu_notifier_subscriptions {
 	wait_queue_head_t wq;
 	struct mmu_interval_state intervals;
 	struct work_struct destroy;
+#ifdef CONFIG_MMU_NOTIFIER_STATS
+	struct mmu_notifier_stats stats;
+#endif
 };
 
 /* mm/mmu_notifier.c */

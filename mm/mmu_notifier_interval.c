@@ -54,6 +54,8 @@
 #include <linux/sched/mm.h>
 
 #include "mmu_notifier.h"
+#include "mmu_notifier_check.h"
+#include "mmu_notifier_record.h"
 
 /* A sequence that mmu_interval_set_seq() never stores, those being odd. */
 #define MN_SEQ_RETRY	0UL
@@ -109,6 +111,13 @@ static void mn_check_seq(const struct mmu_interval_notifier *subscription,
 		  subscription->ops);
 }
 
+/* The callback that is called first. */
+static const void *mn_callback(const struct mmu_interval_notifier_ops *ops)
+{
+	return ops->invalidate_start ? (void *)ops->invalidate_start :
+	       (void *)ops->invalidate;
+}
+
 /* False: the range has to be called off. */
 static noinline bool mn_refused(const struct mmu_interval_notifier *subscription,
 				const struct mmu_notifier_range *range)
@@ -135,6 +144,11 @@ mn_invalidate_one(struct mmu_interval_notifier *subscription,
 		READ_ONCE(subscription->invalidate_seq) : 0;
 	bool done;
 
+	if (mmu_recording()) {
+		mmu_check_late(range, mn_callback(ops),
+			       READ_ONCE(subscription->state) == MN_INTERVAL_REMOVED);
+		mmu_record_call(range, mn_callback(ops));
+	}
 	mmu_notifier_call_begin(range);
 	if (likely(!ops->invalidate_start)) {
 		done = ops->invalidate(subscription, range, seq);
@@ -149,6 +163,8 @@ mn_invalidate_one(struct mmu_interval_notifier *subscription,
 		}
 	}
 	mmu_notifier_call_end(range);
+	if (mmu_recording())
+		mmu_record_called(range, mn_callback(ops), done ? 0 : -EAGAIN);
 
 	if (unlikely(!done))
 		return mn_refused(subscription, range);
@@ -163,8 +179,15 @@ static void mn_finish(const struct mmu_notifier_range *range,
 	struct mmu_interval_notifier_finish *finish, *next;
 
 	mmu_notifier_call_begin(range);
-	llist_for_each_entry_safe(finish, next, unfinished, link)
+	llist_for_each_entry_safe(finish, next, unfinished, link) {
+		const void *callback = finish->notifier->ops->invalidate_finish;
+
+		if (mmu_recording())
+			mmu_record_call(range, callback);
 		finish->notifier->ops->invalidate_finish(finish);
+		if (mmu_recording())
+			mmu_record_called(range, callback, 0);
+	}
 	mmu_notifier_call_end(range);
 }
 
@@ -315,6 +338,8 @@ mmu_interval_read_begin(struct mmu_interval_notifier *interval_sub)
 	unsigned long ticket, seq;
 
 	might_sleep();
+	mmu_check_wait(interval_sub->mm, start, last,
+		       mn_callback(interval_sub->ops), "read");
 
 	ticket = READ_ONCE(state->ticket);
 	/* Acquire, release: no slot is looked at once it is true. */
@@ -520,6 +545,9 @@ static void mn_end_removal(struct mmu_interval_notifier *subscription)
 	struct mmu_interval_state *state = mn_state(subscription);
 	struct mm_struct *mm = subscription->mm;
 
+	mmu_check_wait(mm, subscription->interval_tree.start,
+		       subscription->interval_tree.last,
+		       mn_callback(subscription->ops), "removed");
 	mmu_flight_wait_active(state, subscription->interval_tree.start,
 			       subscription->interval_tree.last,
 			       subscription->removal);

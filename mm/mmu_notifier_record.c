@@ -1,0 +1,487 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * MMU notifiers: records of what is in flight; see mm/mmu_notifier_record.h.
+ *
+ * Memory. A start may not allocate (R10), so the records are there before: a
+ * fixed number in each bucket, where a task finds its own by its address. What
+ * finds no free one is counted as lost until it ends, and nothing is said about
+ * the coverage of that bucket's tasks meanwhile.
+ *
+ * Switching. The key may turn between the start and the end of a range. A start
+ * that was not recorded leaves nothing to find; an end that was not recorded
+ * leaves a stale record behind, and all of these go when recording is switched
+ * on again, as each bucket is emptied before the key turns.
+ *
+ * Lock order: the lock of a bucket is inside of everything else.
+ */
+
+#include <linux/hash.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/sched/task.h>
+#include <linux/sched/task_stack.h>
+#include <linux/timekeeping.h>
+#include <linux/vmalloc.h>
+
+#include "mmu_notifier.h"
+#include "mmu_notifier_check.h"
+#include "mmu_notifier_record.h"
+
+DEFINE_STATIC_KEY_FALSE(mmu_notifier_recording);
+
+/* A task has one record, or two when a range is in flight while it reclaims. */
+#define MN_BUCKET_RECORDS	16
+
+struct mn_bucket {
+	spinlock_t lock;
+	unsigned int lost;
+	struct mmu_record records[MN_BUCKET_RECORDS];
+} ____cacheline_aligned_in_smp;
+
+static struct mn_bucket *mn_buckets;
+static unsigned int mn_bucket_bits;
+static DEFINE_MUTEX(mn_recording_lock);	/* guards the switch, and the buckets' birth */
+static unsigned int mn_recorders;
+
+/**
+ * mmu_record_get() - have ranges recorded
+ *
+ * To be undone with mmu_record_put(). Ranges that are in flight already are not
+ * recorded.
+ *
+ * Context: may sleep.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int mmu_record_get(void)
+{
+	unsigned int i;
+	int ret = 0;
+
+	mutex_lock(&mn_recording_lock);
+	if (!mn_buckets) {
+		mn_bucket_bits = order_base_2(max(4 * num_possible_cpus(), 64U));
+		mn_buckets = vcalloc(1UL << mn_bucket_bits, sizeof(*mn_buckets));
+		if (!mn_buckets) {
+			ret = -ENOMEM;
+			goto unlock;
+		}
+		for (i = 0; i < 1U << mn_bucket_bits; i++)
+			spin_lock_init(&mn_buckets[i].lock);
+	}
+	if (mn_recorders++)
+		goto unlock;
+
+	for (i = 0; i < 1U << mn_bucket_bits; i++) {
+		struct mn_bucket *bucket = &mn_buckets[i];
+		struct mmu_record *record;
+
+		spin_lock(&bucket->lock);
+		for (record = bucket->records;
+		     record < bucket->records + MN_BUCKET_RECORDS; record++) {
+			if (record->task)
+				put_task_struct(record->task);
+			record->task = NULL;
+		}
+		bucket->lost = 0;
+		spin_unlock(&bucket->lock);
+	}
+	static_branch_enable(&mmu_notifier_recording);
+unlock:
+	mutex_unlock(&mn_recording_lock);
+	return ret;
+}
+
+/**
+ * mmu_record_put() - recording is no longer needed
+ *
+ * Context: may sleep.
+ */
+void mmu_record_put(void)
+{
+	mutex_lock(&mn_recording_lock);
+	if (!WARN_ON_ONCE(!mn_recorders) && !--mn_recorders)
+		static_branch_disable(&mmu_notifier_recording);
+	mutex_unlock(&mn_recording_lock);
+}
+
+static struct mn_bucket *mn_lock_bucket(void)
+{
+	struct mn_bucket *bucket =
+		&mn_buckets[hash_ptr(current, mn_bucket_bits)];
+
+	spin_lock(&bucket->lock);
+	return bucket;
+}
+
+/* Iterate over the records of the running task. */
+#define mn_for_each_own(record, bucket)						\
+	for ((record) = (bucket)->records;					\
+	     (record) < (bucket)->records + MN_BUCKET_RECORDS; (record)++)	\
+		if ((record)->task == current)
+
+static struct mmu_record *mn_find_range(struct mn_bucket *bucket,
+					const struct mmu_notifier_range *range)
+{
+	struct mmu_record *record;
+
+	mn_for_each_own(record, bucket) {
+		if (record->range == range)
+			return record;
+	}
+	return NULL;
+}
+
+/* A free record, made the running task's own; NULL if there is none. */
+static struct mmu_record *mn_claim(struct mn_bucket *bucket)
+{
+	struct mmu_record *record;
+
+	for (record = bucket->records;
+	     record < bucket->records + MN_BUCKET_RECORDS; record++) {
+		if (!record->task) {
+			*record = (struct mmu_record){
+				.task = get_task_struct(current),
+				.began = ktime_get_ns(),
+			};
+			return record;
+		}
+	}
+	bucket->lost++;
+	return NULL;
+}
+
+static void mn_free(struct mmu_record *record)
+{
+	put_task_struct(record->task);
+	record->task = NULL;
+}
+
+/*
+ * Ranges
+ */
+
+/* A range begins: before the first callback. */
+void mmu_record_start(struct mmu_notifier_subscriptions *subscriptions,
+		      const struct mmu_notifier_range *range)
+{
+	struct mn_bucket *bucket;
+	struct mmu_record *record, stale = {};
+
+	bucket = mn_lock_bucket();
+	mn_for_each_own(record, bucket) {
+		/*
+		 * The stack grows down: the frame that this one's range is in has
+		 * returned, and has not said so.
+		 */
+		if (record->range && object_is_on_stack(record->range) &&
+		    object_is_on_stack(range) && record->range <= range) {
+			stale = *record;
+			mn_free(record);
+		}
+	}
+	record = mn_claim(bucket);
+	if (record) {
+		record->range = range;
+		record->mm = range->mm;
+		record->start = range->start;
+		record->end = range->end;
+		record->event = range->event;
+		record->flags = range->flags;
+	}
+	spin_unlock(&bucket->lock);
+
+	atomic64_inc(&subscriptions->stats.ranges);
+	if (stale.range)
+		mmu_check_not_ended(&stale);
+	mmu_check_start(range);
+}
+
+/* A range ends, or has been called off. False: it was not recorded. */
+static bool mn_record_end(const struct mmu_notifier_range *range,
+			  struct mmu_record *copy)
+{
+	struct mn_bucket *bucket = mn_lock_bucket();
+	struct mmu_record *record = mn_find_range(bucket, range);
+
+	if (record) {
+		*copy = *record;
+		mn_free(record);
+	} else if (bucket->lost) {
+		bucket->lost--;
+	} else {
+		copy->task = NULL;
+		spin_unlock(&bucket->lock);
+		return false;
+	}
+	spin_unlock(&bucket->lock);
+	return true;
+}
+
+/* All have been told. A range that was called off, or told nobody, is over. */
+void mmu_record_started(struct mmu_notifier_subscriptions *subscriptions,
+			const struct mmu_notifier_range *range, int ret)
+{
+	struct mmu_record record = {};
+
+	if (ret)
+		atomic64_inc(&subscriptions->stats.refused);
+	if (ret || !range->subscriptions)
+		mn_record_end(range, &record);
+}
+
+/* A range ends: after the last callback, and still in flight. */
+void mmu_record_end(struct mmu_notifier_range *range)
+{
+	struct mmu_record record = {};
+	bool found = mn_record_end(range, &record);
+
+	mmu_check_end(range, found ? &record : NULL);
+}
+
+/*
+ * Callbacks
+ */
+
+/* A callback is about to be called. */
+void mmu_record_call(const struct mmu_notifier_range *range, const void *callback)
+{
+	struct mn_bucket *bucket = mn_lock_bucket();
+	struct mmu_record *record = mn_find_range(bucket, range);
+
+	if (record) {
+		record->callback = callback;
+		record->called = ktime_get_ns();
+		record->switches = current->nvcsw;
+		record->warned = false;
+	}
+	spin_unlock(&bucket->lock);
+}
+
+/* A callback has returned @result. */
+void mmu_record_called(const struct mmu_notifier_range *range, const void *callback,
+		       int result)
+{
+	struct mmu_notifier_stats *stats =
+		&range->mm->notifier_subscriptions->stats;
+	struct mn_bucket *bucket = mn_lock_bucket();
+	struct mmu_record *record = mn_find_range(bucket, range), copy = {};
+
+	if (record) {
+		copy = *record;
+		record->callback = NULL;
+	}
+	spin_unlock(&bucket->lock);
+
+	atomic64_inc(&stats->calls);
+	if (copy.task) {
+		u64 took = ktime_get_ns() - copy.called;
+
+		/* Two at a time: the one or the other. */
+		if (took > READ_ONCE(stats->slowest_ns)) {
+			WRITE_ONCE(stats->slowest_ns, took);
+			WRITE_ONCE(stats->slowest, callback);
+		}
+		mmu_check_called(range, &copy, took);
+	}
+}
+
+/*
+ * What the checker asks
+ */
+
+/* Is a callback of this range of the running task being run? */
+bool mmu_record_calling(const struct mmu_notifier_range *range)
+{
+	struct mn_bucket *bucket = mn_lock_bucket();
+	struct mmu_record *record = mn_find_range(bucket, range);
+	bool ret = record && record->callback;
+
+	spin_unlock(&bucket->lock);
+	return ret;
+}
+
+/**
+ * mmu_process_of() - whose address space is this?
+ * @mm: the address space, which stays meanwhile.
+ * @process: filled in; "?" and 0 if its process has exited, or if the kernel does
+ *	not know (without memory cgroups).
+ */
+void mmu_process_of(struct mm_struct *mm, struct mmu_process *process)
+{
+	struct task_struct *task = NULL;
+
+	rcu_read_lock();
+#ifdef CONFIG_MEMCG
+	task = rcu_dereference(mm->owner);
+#endif
+	if (!task && current->mm == mm)
+		task = current;
+	if (task) {
+		strscpy(process->comm, task->comm);
+		process->pid = task_tgid_nr(task);
+	} else {
+		strscpy(process->comm, "?");
+		process->pid = 0;
+	}
+	rcu_read_unlock();
+}
+
+static const char * const mn_event_names[] = {
+	[MMU_NOTIFY_UNMAP]		= "unmap",
+	[MMU_NOTIFY_CLEAR]		= "clear",
+	[MMU_NOTIFY_PROTECTION_VMA]	= "protection_vma",
+	[MMU_NOTIFY_PROTECTION_PAGE]	= "protection_page",
+	[MMU_NOTIFY_SOFT_DIRTY]		= "soft_dirty",
+	[MMU_NOTIFY_RELEASE]		= "release",
+	[MMU_NOTIFY_MIGRATE]		= "migrate",
+	[MMU_NOTIFY_EXCLUSIVE]		= "exclusive",
+};
+
+/* The word for an event in reports, as in tracepoints. */
+const char *mmu_event_name(enum mmu_notifier_event event)
+{
+	return event < ARRAY_SIZE(mn_event_names) ? mn_event_names[event] : "?";
+}
+
+/**
+ * mmu_record_covers() - may the running task change these entries?
+ * @mm: the address space.
+ * @start: first address, in bytes.
+ * @end: first address behind, in bytes.
+ *
+ * Return: whether one range in flight, or one exemption, covers them all.
+ */
+enum mmu_coverage mmu_record_covers(struct mm_struct *mm, unsigned long start,
+				    unsigned long end)
+{
+	struct mn_bucket *bucket = mn_lock_bucket();
+	enum mmu_coverage ret = bucket->lost ? MMU_COVERAGE_UNKNOWN : MMU_UNCOVERED;
+	struct mmu_record *record;
+
+	mn_for_each_own(record, bucket) {
+		if (record->mm == mm && record->start <= start &&
+		    end - 1 <= record->end - 1) {
+			ret = MMU_COVERED;
+			break;
+		}
+	}
+	spin_unlock(&bucket->lock);
+	return ret;
+}
+
+/**
+ * mmu_record_find() - is the running task inside a range of this mm?
+ * @mm: the address space.
+ * @start: first address, in bytes.
+ * @last: last address, in bytes.
+ *
+ * Return: a range that overlaps, or NULL.
+ */
+struct mmu_notifier_range *mmu_record_find(struct mm_struct *mm,
+					   unsigned long start,
+					   unsigned long last)
+{
+	const struct mmu_notifier_range *range = NULL;
+	struct mn_bucket *bucket = mn_lock_bucket();
+	struct mmu_record *record;
+
+	mn_for_each_own(record, bucket) {
+		if (record->mm == mm && record->range && record->start <= last &&
+		    record->end - 1 >= start) {
+			range = record->range;
+			break;
+		}
+	}
+	spin_unlock(&bucket->lock);
+	/* It is the task's own, which passed it to start to be written to. */
+	return (struct mmu_notifier_range *)range;
+}
+
+/**
+ * mmu_record_print() - print the ranges of the running task, for a report
+ * @mm: ranges of this address space, and of others as such.
+ */
+void mmu_record_print(struct mm_struct *mm)
+{
+	struct mmu_record own[4];
+	struct mn_bucket *bucket;
+	struct mmu_record *record;
+	unsigned int nr = 0, i;
+
+	if (!mmu_recording())
+		return;
+	bucket = mn_lock_bucket();
+	mn_for_each_own(record, bucket) {
+		if (nr < ARRAY_SIZE(own))
+			own[nr++] = *record;
+	}
+	spin_unlock(&bucket->lock);
+
+	if (!nr)
+		pr_warn("  no range of this task is in flight\n");
+	for (i = 0; i < nr; i++)
+		pr_warn("  %s [%#lx, %#lx)%s, since %llu us\n",
+			own[i].range ? mmu_event_name(own[i].event) :
+			mmu_exemption_name(own[i].exempt),
+			own[i].start, own[i].end,
+			own[i].mm == mm ? "" : " of another mm",
+			(ktime_get_ns() - own[i].began) / NSEC_PER_USEC);
+}
+
+/* An exemption begins. They do not nest. */
+void mmu_record_exempt(struct mm_struct *mm, unsigned long start,
+		       unsigned long end, enum mmu_exemption why)
+{
+	struct mn_bucket *bucket = mn_lock_bucket();
+	struct mmu_record *record = mn_claim(bucket);
+
+	if (record) {
+		record->mm = mm;
+		record->start = start;
+		record->end = end;
+		record->exempt = why;
+	}
+	spin_unlock(&bucket->lock);
+}
+
+/* The exemption of the running task ends. */
+void mmu_record_unexempt(void)
+{
+	struct mn_bucket *bucket = mn_lock_bucket();
+	struct mmu_record *record;
+	bool found = false;
+
+	mn_for_each_own(record, bucket) {
+		if (record->exempt) {
+			mn_free(record);
+			found = true;
+		}
+	}
+	if (!found && bucket->lost)
+		bucket->lost--;
+	spin_unlock(&bucket->lock);
+}
+
+/**
+ * mmu_record_each() - look at all records
+ * @look: called for each one that is in use, under the lock of its bucket.
+ * @data: passed to @look.
+ *
+ * No range waits for longer than a bucket takes.
+ */
+void mmu_record_each(void (*look)(struct mmu_record *record, void *data),
+		     void *data)
+{
+	unsigned int i, j;
+
+	for (i = 0; mn_buckets && i < 1U << mn_bucket_bits; i++) {
+		struct mn_bucket *bucket = &mn_buckets[i];
+
+		spin_lock(&bucket->lock);
+		for (j = 0; j < MN_BUCKET_RECORDS; j++)
+			if (bucket->records[j].task)
+				look(&bucket->records[j], data);
+		spin_unlock(&bucket->lock);
+	}
+}
