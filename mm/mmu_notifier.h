@@ -219,16 +219,6 @@ void mmu_index_insert(struct mmu_index *index,
 void mmu_index_erase(struct mmu_index *index,
 		     struct mmu_interval_notifier *subscription);
 
-/*
- * To be called before waiting for ranges in flight: a callback may be running
- * in them, so the caller must hold nothing that a callback could wait for.
- */
-static inline void mmu_notifier_prime_lockdep(void)
-{
-	lock_map_acquire(&__mmu_notifier_invalidate_range_start_map);
-	lock_map_release(&__mmu_notifier_invalidate_range_start_map);
-}
-
 /* Around a callback: sleeping in it is a bug unless the range is blockable. */
 static inline void mmu_notifier_call_begin(const struct mmu_notifier_range *range)
 {

@@ -348,6 +348,9 @@ struct mn_spte_count {
 	const void *who;
 };
 
+/* In @who: the page was freed while SPTEs pointed to it. */
+#define MN_REPORTED	ERR_PTR(-ESTALE)
+
 static bool mn_need_page_ext(void)
 {
 	return mmu_notifier_checks & BIT(MMU_REPORT_PAGES);
@@ -392,8 +395,9 @@ void __mmu_notifier_spte_clear(struct page *page, const void *who)
 	ext = page_ext_get(page);
 	if (!ext)
 		return;
-	/* What was reported when the page was freed counts no more. */
-	if (atomic_dec_if_positive(&mn_spte_count(ext)->nr) < 0)
+	/* What was reported when the page was freed goes without a word. */
+	if (atomic_dec_if_positive(&mn_spte_count(ext)->nr) < 0 &&
+	    READ_ONCE(mn_spte_count(ext)->who) != MN_REPORTED)
 		mmu_notifier_report(MMU_REPORT_PAGES, who, NULL,
 				    "%ps: no SPTE is known to point to pfn %#lx, and one goes",
 				    who, page_to_pfn(page));
@@ -414,6 +418,8 @@ void __mmu_check_page_free(struct page *page, unsigned int order)
 			continue;
 		nr = atomic_xchg(&mn_spte_count(ext)->nr, 0);
 		who = READ_ONCE(mn_spte_count(ext)->who);
+		if (nr)
+			WRITE_ONCE(mn_spte_count(ext)->who, MN_REPORTED);
 		page_ext_put(ext);
 		if (nr)
 			mmu_notifier_report(MMU_REPORT_PAGES, who, NULL,

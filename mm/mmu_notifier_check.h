@@ -44,14 +44,14 @@ enum mmu_report_kind {
 const char *mmu_event_name(enum mmu_notifier_event event);
 const char *mmu_exemption_name(enum mmu_exemption why);
 
-#ifdef CONFIG_DEBUG_MMU_NOTIFIER
-
 /* The name of a KUnit resource that counts reports, by kind, for its test. */
 #define MMU_REPORTS_RESOURCE	"mmu_notifier_reports"
 
 struct mmu_reports {
 	unsigned int nr[MMU_REPORT_KINDS];
 };
+
+#ifdef CONFIG_DEBUG_MMU_NOTIFIER
 
 extern unsigned int mmu_notifier_checks;
 extern unsigned int mmu_notifier_slow_ms;

@@ -23,6 +23,9 @@
 #include <linux/sched.h>
 
 struct mmu_notifier_subscriptions;
+struct mmu_record;
+
+#ifdef CONFIG_MMU_NOTIFIER_STATS
 
 /**
  * struct mmu_record - a range in flight, or an exemption
@@ -91,8 +94,6 @@ struct mmu_process {
 	char comm[TASK_COMM_LEN];
 	pid_t pid;
 };
-
-#ifdef CONFIG_MMU_NOTIFIER_STATS
 
 DECLARE_STATIC_KEY_FALSE(mmu_notifier_recording);
 

@@ -1,9 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# guest-tests.sh kunit|kselftest: boot the kernel with that suite; its KTAP goes
+# guest-tests.sh kunit|checked|kselftest: boot the kernel with that suite; its KTAP goes
 # to build/results. Whether each case passed is for the reader of the KTAP to
 # say; fails if the guest did not come to its end or complained.
+#
+# kunit runs the code that everybody runs, checked the same suites with the contract
+# checker on, and so does kselftest.
+#
 # TIMEOUT limits the whole boot, TEST_TIMEOUT each program.
 
 . "$(dirname "$0")/common.sh"
@@ -11,11 +15,13 @@
 suite=$1
 job=$GUEST/$suite.job
 case $suite in
-kunit)
+kunit|checked)
 	echo true >"$job"
-	TIMEOUT=${TIMEOUT:-300} APPEND="kunit.enable=1 ${APPEND:-}" logged kunit \
-		"$TOP/scripts/qemu.sh" kunit "$job" "$GUEST/kunit.out" || status=$?
-	cp "$LOGS/console-kunit.log" "$RESULTS/kunit.ktap"
+	check=
+	[ "$suite" = kunit ] || check=debug_mmu_notifier=all
+	TIMEOUT=${TIMEOUT:-300} APPEND="kunit.enable=1 $check ${APPEND:-}" logged "$suite" \
+		"$TOP/scripts/qemu.sh" "$suite" "$job" "$GUEST/$suite.out" || status=$?
+	cp "$LOGS/console-$suite.log" "$RESULTS/$suite.ktap"
 	;;
 kselftest)
 	programs=$(make -s -C "$LINUX/$SELFTESTS" COLLECTION= emit_tests | tr -d :)
@@ -24,7 +30,7 @@ kselftest)
 		echo "tests='$(echo $programs) hmm-tests'"
 		cat "$TOP/scripts/guest-ktap"
 	} >"$job"
-	TIMEOUT=${TIMEOUT:-1800} APPEND="kunit.enable=0 ${APPEND:-}" logged kselftest \
+	TIMEOUT=${TIMEOUT:-1800} APPEND="kunit.enable=0 debug_mmu_notifier=all ${APPEND:-}" logged kselftest \
 		"$TOP/scripts/qemu.sh" kselftest "$job" "$RESULTS/kselftest.ktap" || status=$?
 	;;
 esac

@@ -429,12 +429,60 @@ mmu_interval_check_retry(struct mmu_interval_notifier *interval_sub,
 	return READ_ONCE(interval_sub->invalidate_seq) != seq;
 }
 
+/**
+ * mmu_notifier_lockdep_begin() - what follows may be run, or be waited for, by
+ *	callbacks of ranges
+ *
+ * For lockdep, to which these callbacks are something like a lock.
+ */
+static inline void mmu_notifier_lockdep_begin(void)
+{
+	lock_map_acquire(&__mmu_notifier_invalidate_range_start_map);
+}
+
+/**
+ * mmu_notifier_lockdep_end() - undoes mmu_notifier_lockdep_begin()
+ */
+static inline void mmu_notifier_lockdep_end(void)
+{
+	lock_map_release(&__mmu_notifier_invalidate_range_start_map);
+}
+
 #else /* !CONFIG_MMU_NOTIFIER */
 
 static inline void mmu_notifier_synchronize(void)
 {
 }
 
+static inline void mmu_notifier_lockdep_begin(void)
+{
+}
+
+static inline void mmu_notifier_lockdep_end(void)
+{
+}
+
 #endif /* CONFIG_MMU_NOTIFIER */
+
+/**
+ * mmu_notifier_prime_lockdep() - callbacks may be run, or waited for, here
+ *
+ * Whoever may reclaim, or wait for ranges in flight, says so by calling this even
+ * when it does not come to that: then lockdep finds out at once that the caller
+ * holds what some callback waits for. Locks that a driver's callbacks take can be
+ * made known in the same way, when the driver is loaded::
+ *
+ *	mmu_notifier_lockdep_begin();
+ *	mutex_lock(&driver->lock);
+ *	mutex_unlock(&driver->lock);
+ *	mmu_notifier_lockdep_end();
+ *
+ * Context: any but NMI.
+ */
+static inline void mmu_notifier_prime_lockdep(void)
+{
+	mmu_notifier_lockdep_begin();
+	mmu_notifier_lockdep_end();
+}
 
 #endif /* _LINUX_MMU_NOTIFIER_H */

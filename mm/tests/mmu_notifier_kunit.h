@@ -21,6 +21,7 @@
 #include <linux/mmu_notifier.h>
 
 #include "../mmu_notifier.h"
+#include "../mmu_notifier_check.h"
 
 /*
  * What must happen is waited for in slices, 10 seconds in all: when a guest was
@@ -47,6 +48,7 @@ struct mnk_gate {
 /**
  * struct mnk_task - a thread that makes one call
  * @node: of the fixture.
+ * @test: the case.
  * @fn: the call.
  * @arg: its argument.
  * @started: the thread runs and is about to call.
@@ -55,6 +57,7 @@ struct mnk_gate {
  */
 struct mnk_task {
 	struct list_head node;
+	struct kunit *test;
 	long (*fn)(void *arg);
 	void *arg;
 	struct completion started;
@@ -251,6 +254,8 @@ struct mnk_interval *mnk_interval(struct kunit *test, struct mnk_mm *m,
 				  unsigned long start, unsigned long length);
 struct mnk_range *mnk_range(struct kunit *test, struct mnk_mm *m,
 			    unsigned long start, unsigned long end);
+
+unsigned int mnk_reported(enum mmu_report_kind kind);
 
 bool mnk_completed(struct completion *completion);
 

@@ -3,6 +3,7 @@
  * The fixture of the KUnit suites of the MMU notifiers.
  */
 
+#include <kunit/resource.h>
 #include <kunit/test.h>
 #include <linux/delay.h>
 #include <linux/kthread.h>
@@ -23,6 +24,8 @@
  * @intervals: likewise.
  * @ranges: likewise.
  * @stuck: a task did not end, so nothing can be freed.
+ * @reports: what the checker reported of the case, while it was not asked for.
+ * @resource: how the checker finds @reports.
  */
 struct mnk {
 	spinlock_t lock;	/* see above */
@@ -33,6 +36,8 @@ struct mnk {
 	struct list_head intervals;
 	struct list_head ranges;
 	bool stuck;
+	struct mmu_reports reports;
+	struct kunit_resource resource;
 };
 
 /* Of the case that is running; alloc_notifier is not told. */
@@ -58,7 +63,19 @@ int mnk_init(struct kunit *test)
 	INIT_LIST_HEAD(&mnk->intervals);
 	INIT_LIST_HEAD(&mnk->ranges);
 	mnk_current = mnk;
-	return 0;
+	return kunit_add_named_resource(test, NULL, NULL, &mnk->resource,
+					MMU_REPORTS_RESOURCE, &mnk->reports);
+}
+
+/**
+ * mnk_reported() - how often has the checker reported this?
+ * @kind: the kind of violation.
+ *
+ * Return: the number since the last call.
+ */
+unsigned int mnk_reported(enum mmu_report_kind kind)
+{
+	return xchg(&mnk_current->reports.nr[kind], 0);
 }
 
 static void mnk_add(struct list_head *node, struct list_head *list)
@@ -142,6 +159,8 @@ static int mnk_thread(void *data)
 {
 	struct mnk_task *task = data;
 
+	/* The checker counts for this case what the call does wrong. */
+	current->kunit_test = task->test;
 	complete_all(&task->started);
 	task->ret = task->fn(task->arg);
 	complete_all(&task->done);
@@ -162,6 +181,7 @@ struct mnk_task *mnk_start(struct kunit *test, long (*fn)(void *arg), void *arg)
 	struct task_struct *thread;
 
 	KUNIT_ASSERT_NOT_NULL(test, task);
+	task->test = test;
 	task->fn = fn;
 	task->arg = arg;
 	init_completion(&task->started);
@@ -995,6 +1015,16 @@ do {									\
 		kfree(__mnk_this);					\
 } while (0)
 
+/* What follows the case is done by another thread, which is not its fault. */
+static void mnk_check_reports(struct kunit *test, struct mnk *mnk)
+{
+	unsigned int kind;
+
+	for (kind = 0; kind < MMU_REPORT_KINDS; kind++)
+		KUNIT_EXPECT_EQ_MSG(test, mnk->reports.nr[kind], 0,
+				    "reports of kind %u", kind);
+}
+
 /**
  * mnk_exit() - end what the case left open, check, and free everything
  * @test: the case.
@@ -1014,6 +1044,7 @@ void mnk_exit(struct kunit *test)
 	if (!mnk)
 		return;
 
+	mnk_check_reports(test, mnk);
 	list_for_each_entry(gate, &mnk->gates, node)
 		mnk_open(gate);
 	list_for_each_entry(range, &mnk->ranges, node)
@@ -1045,6 +1076,7 @@ void mnk_exit(struct kunit *test)
 	mnk_finish(test, mnk_synchronize, NULL);
 
 	if (!mnk->stuck) {
+		kunit_remove_resource(test, &mnk->resource);
 		mnk_check(test, mnk);
 		list_for_each_entry(m, &mnk->mms, node)
 			mmdrop(m->mm);

@@ -39,6 +39,7 @@
 #include <linux/highmem.h>
 #include <linux/magic.h>
 #include <linux/mm.h>
+#include <linux/mmu_notifier_check.h>
 #include <linux/page-flags.h>
 #include <linux/string.h>
 #include <linux/unaligned.h>
@@ -114,6 +115,17 @@ static bool mirror_is_secret(unsigned long pfn)
 	return mapping->host->i_sb->s_magic == SECRETMEM_MAGIC;
 }
 
+/* Have the checker of the contract look at when the page is freed (R2). */
+static void mirror_points_to(unsigned long pfn)
+{
+	mmu_notifier_spte_set(pfn_to_page(pfn), mirror_table_install);
+}
+
+static void mirror_points_not(unsigned long pfn)
+{
+	mmu_notifier_spte_clear(pfn_to_page(pfn), mirror_table_install);
+}
+
 /**
  * mirror_table_install() - make an SPTE, or widen what an old one allows
  * @m: the mirror.
@@ -151,14 +163,19 @@ int mirror_table_install(struct mirror *m, unsigned long index,
 		 * if the CPU's entry is all there is: after MADV_DONTNEED another
 		 * page can be there before TLBs are flushed.
 		 */
-		if (spte_pfn(xa_to_value(entry)) == pfn)
+		if (spte_pfn(xa_to_value(entry)) == pfn) {
 			spte |= xa_to_value(entry);
-		else if (!m->ops->cpu_dirty)
-			mirror_count(m, MIRROR_STAT_UNBALANCED);
+		} else {
+			if (!m->ops->cpu_dirty)
+				mirror_count(m, MIRROR_STAT_UNBALANCED);
+			mirror_points_not(spte_pfn(xa_to_value(entry)));
+			mirror_points_to(pfn);
+		}
 		xas_store(&xas, xa_mk_value(spte));
 	} else if (!entry) {
 		ret = -EAGAIN;
 	} else {
+		mirror_points_to(pfn);
 		xas_store(&xas, xa_mk_value(spte));
 		WRITE_ONCE(m->nr_mapped, m->nr_mapped + 1);
 		mirror_count(m, MIRROR_STAT_FAULTS);
@@ -300,6 +317,7 @@ static void mirror_drop(struct mirror *m, const struct mirror_personality *ops,
 
 	if (dirty)
 		folio_mark_dirty(page_folio(pfn_to_page(spte_pfn(spte))));
+	mirror_points_not(spte_pfn(spte));
 	if (!count)
 		return;
 	mirror_count(m, MIRROR_STAT_DROPPED);
