@@ -283,26 +283,31 @@ struct mn_stuck {
 	struct mmu_process owner;
 	u64 now;
 	bool found;
+	bool dead;
 };
 
 static void mn_look(struct mmu_record *record, void *data)
 {
 	unsigned int limit = READ_ONCE(mmu_notifier_slow_ms);
 	struct mn_stuck *stuck = data;
-	bool dead = record->task->exit_state;
+	bool dead = READ_ONCE(record->task->exit_state);
 
-	if (stuck->found || record->warned)
+	if (stuck->found)
 		return;
-	if (!dead && (!limit || !record->callback ||
+	if (!dead && (!limit || !record->callback || record->warned ||
 		      stuck->now < record->called + limit * (u64)NSEC_PER_MSEC))
 		return;
-	record->warned = true;
 	stuck->record = *record;
 	stuck->found = true;
+	stuck->dead = dead;
+	if (dead) {
+		record->task = NULL;	/* its reference is ours now */
+		return;
+	}
+	record->warned = true;
 	get_task_struct(record->task);
 	/* While its range is in flight an mm stays. */
-	if (!dead)
-		mmu_process_of(record->mm, &stuck->owner);
+	mmu_process_of(record->mm, &stuck->owner);
 }
 
 static void mn_watchdog(struct work_struct *work);
@@ -322,7 +327,7 @@ static void mn_watchdog(struct work_struct *work)
 		if (!stuck.found)
 			break;
 		task = record->task;
-		if (task->exit_state) {
+		if (stuck.dead) {
 			mmu_check_not_ended(record);
 		} else if (mmu_checks(MMU_REPORT_SLOW)) {
 			pr_warn("%pS has not returned for %llu ms to %s/%d, for %s [%#lx, %#lx) of %s/%d\n",

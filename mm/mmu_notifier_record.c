@@ -161,6 +161,24 @@ static void mn_free(struct mmu_record *record)
  * Ranges
  */
 
+/*
+ * Has the frame that a recorded range was in returned, and not ended it? Then
+ * another range is in its place, or it lies beyond the end of the stack.
+ */
+static bool mn_frame_returned(const struct mmu_record *record,
+			      const struct mmu_notifier_range *now)
+{
+	const void *range = record->range;
+
+	if (!range || !object_is_on_stack(range))
+		return false;
+#ifdef CONFIG_STACK_GROWSUP
+	return range == now;
+#else
+	return range == now || range < __builtin_frame_address(0);
+#endif
+}
+
 /* A range begins: before the first callback. */
 void mmu_record_start(struct mmu_notifier_subscriptions *subscriptions,
 		      const struct mmu_notifier_range *range)
@@ -170,12 +188,7 @@ void mmu_record_start(struct mmu_notifier_subscriptions *subscriptions,
 
 	bucket = mn_lock_bucket();
 	mn_for_each_own(record, bucket) {
-		/*
-		 * The stack grows down: the frame that this one's range is in has
-		 * returned, and has not said so.
-		 */
-		if (record->range && object_is_on_stack(record->range) &&
-		    object_is_on_stack(range) && record->range <= range) {
+		if (mn_frame_returned(record, range)) {
 			stale = *record;
 			mn_free(record);
 		}
