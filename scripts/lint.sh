@@ -68,6 +68,8 @@ for f in $sources; do
 done
 ktap_case "snippets of driver-guide.rst are compiled" scripts/guide-check.py \
 	Documentation/mm/mmu_notifier/driver-guide.rst ${objects//.o/.c} $(grep '^include/.*\.h$' <<<"$all")
+ktap_case "tables of callers are complete" scripts/callers-check.py "$LINUX" \
+	Documentation/mm/mmu_notifier/{callers,page-tables}.rst
 # Warnings are errors here, so that what warned is not taken for done next time.
 compile lint W=1 C=2 CHECK="$TOP/scripts/sparse.sh" CF=-Wsparse-error KCFLAGS=-Werror $objects
 for o in $objects; do
