@@ -32,20 +32,23 @@ struct mmu_notifier_subscriptions;
 
 /**
  * enum mmu_notifier_event - why a range is invalidated
- * @MMU_NOTIFY_UNMAP: the mapping goes away: munmap(), or mremap() moving it.
+ * @MMU_NOTIFY_UNMAP: the mapping goes away: munmap(), or mremap() moving it. Or
+ *	only its pages do: the OOM reaper.
  * @MMU_NOTIFY_CLEAR: entries are cleared while the mapping stays: madvise(),
  *	truncation, reclaim, migration, copy on write, KSM, splitting a huge
  *	page.
- * @MMU_NOTIFY_PROTECTION_VMA: the protection of the VMA changes for the whole
- *	range (mprotect()), so vm_page_prot says all there is to know.
+ * @MMU_NOTIFY_PROTECTION_VMA: the protection of the range changes: mprotect(),
+ *	where vm_page_prot says all there is to know, but also NUMA hints,
+ *	UFFDIO_WRITEPROTECT and PAGEMAP_SCAN, where entries allow less than that.
  * @MMU_NOTIFY_PROTECTION_PAGE: single entries of the range become read-only;
  *	which ones can only be seen in the CPU page table, once the range ended.
  * @MMU_NOTIFY_SOFT_DIRTY: write access is taken away to trace writes; page and
  *	access rights stay as they are for user space.
  * @MMU_NOTIFY_RELEASE: the address space is being torn down. Sent to interval
  *	subscriptions only, once, over all addresses.
- * @MMU_NOTIFY_MIGRATE: migrate_vma_setup() collects pages. A driver may skip
- *	the range when mmu_notifier_range.owner is its own.
+ * @MMU_NOTIFY_MIGRATE: migrate_vma_setup() collects pages, or
+ *	migrate_vma_pages() fills holes. A driver may skip the range when
+ *	mmu_notifier_range.owner is its own.
  * @MMU_NOTIFY_EXCLUSIVE: exclusive device access is given (owner: who gets it)
  *	or taken back (owner: NULL).
  */
