@@ -42,6 +42,7 @@ help:
 #: make test-guest    a guest in the guest, its memory moved about for MINUTES=10
 #: make test-stress   stress-ng with subscribers attached, for MINUTES=10
 #: make lint          checkpatch, W=1, sparse, kernel-doc
+#: make htmldocs      the documentation as HTML; fails on warnings in our files
 #: make test-busted   break the code on purpose; the tests must notice (BREAKS='NAME ..')
 #: make test-debug    KUnit and kselftests with lockdep, KASAN and more; takes a while
 #: make test-kcsan    the same, looking for data races
@@ -61,6 +62,7 @@ run shell lint clients series series-check test-busted test-debug test-kcsan ben
 test-clients: deps-users
 test-vms test-guest test-stress: deps
 test-host fuzz: deps-host
+htmldocs: deps-docs
 test: $(if $(filter x86_64,$(ARCH)),deps-host deps-users,deps)
 
 deps:
@@ -72,6 +74,9 @@ deps-host:
 # what mm's suites are linked with
 deps-users:
 	@MORE_PACKAGES="libnuma-dev libcap-dev" scripts/deps.sh
+
+deps-docs:
+	@MORE_PACKAGES="python3-sphinx" scripts/deps.sh
 
 kernel:
 	@scripts/build.sh
@@ -91,7 +96,7 @@ shell: initramfs
 guest: initramfs
 	@$(if $(CMD),scripts/guest.sh '$(subst ','\'',$(CMD))',echo "make guest needs CMD='...'" >&2; exit 1)
 
-bench fuzz lint clients series series-check test-host:
+bench fuzz htmldocs lint clients series series-check test-host:
 	@scripts/$@.sh
 
 test-clients:
@@ -112,5 +117,5 @@ test-debug test-kcsan:
 clean:
 	@[ ! -e $(BUILD)/.lock ] || rm -rf $(BUILD)
 
-.PHONY: help deps deps-host deps-users test-host test-clients test-vms test-guest test-stress fuzz kernel initramfs run test shell guest lint clients series series-check test-busted test-debug test-kcsan bench clean
+.PHONY: help deps deps-docs deps-host deps-users htmldocs test-host test-clients test-vms test-guest test-stress fuzz kernel initramfs run test shell guest lint clients series series-check test-busted test-debug test-kcsan bench clean
 .NOTPARALLEL:
