@@ -4,8 +4,8 @@
  *
  * Here is what concerns ranges, callbacks and SPTEs; whether each change of an
  * entry is covered by a range is asked in mm/mmu_notifier_check_coverage.c. The
- * rules are in Documentation/mm/mmu_notifier/rules.rst; what may be switched on, and
- * what it says, is in Documentation/mm/mmu_notifier/testing.rst.
+ * rules, and what can be switched on, are in
+ * Documentation/mm/mmu_notifier/rules.rst.
  *
  * A violation is reported once for each kind and each function that is to blame,
  * except for slow callbacks, which are told of at a limited rate. Under KUnit
