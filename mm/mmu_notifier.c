@@ -71,6 +71,7 @@
 #include "mmu_notifier.h"
 #include "mmu_notifier_check.h"
 #include "mmu_notifier_record.h"
+#include "mmu_notifier_trace.h"
 
 /* mmu_notifier.state */
 enum mmu_notifier_state {
@@ -112,6 +113,7 @@ static const void *mn_callback(const struct mmu_notifier_ops *ops)
 {
 	return ops->invalidate_range_start ? (void *)ops->invalidate_range_start :
 	       ops->release ? (void *)ops->release :
+	       ops->invalidate_range ? (void *)ops->invalidate_range :
 	       ops->arch_invalidate_secondary_tlbs ?
 	       (void *)ops->arch_invalidate_secondary_tlbs : (void *)ops;
 }
@@ -178,7 +180,8 @@ mn_call_start(struct mmu_notifier *subscription,
 	ret = ops->invalidate_range_start(subscription, range);
 	mmu_notifier_call_end(range);
 	if (recorded)
-		mmu_record_called(range, ops->invalidate_range_start, ret);
+		mmu_record_called(range, mn_callback(ops),
+				  ops->invalidate_range_start, ret);
 	return ret;
 }
 
@@ -197,7 +200,8 @@ mn_call_end(struct mmu_notifier *subscription,
 	ops->invalidate_range_end(subscription, range);
 	mmu_notifier_call_end(range);
 	if (recorded)
-		mmu_record_called(range, ops->invalidate_range_end, 0);
+		mmu_record_called(range, mn_callback(ops),
+				  ops->invalidate_range_end, 0);
 }
 
 /* Deliver end to those that start was delivered to: those born after @failed. */
@@ -423,6 +427,35 @@ void __mmu_notifier_invalidate_range_end(struct mmu_notifier_range *range)
  * Calls that are not part of a range
  */
 
+/* What is counted of them, while recording: how often, and how long it takes. */
+static noinline void
+mn_called_one(struct mmu_notifier_subscriptions *subscriptions,
+	      const struct mmu_notifier_ops *ops, unsigned int callback, u64 began)
+{
+	const void *called = NULL;
+
+	switch (mn_listens(ops) & callback) {
+	case MN_CLEAR_FLUSH_YOUNG:
+		called = ops->clear_flush_young;
+		break;
+	case MN_CLEAR_YOUNG:
+		called = ops->clear_young;
+		break;
+	case MN_TEST_YOUNG:
+		called = ops->test_young;
+		break;
+	case MN_SECONDARY_TLBS:
+		called = ops->arch_invalidate_secondary_tlbs;
+		break;
+	case MN_INVALIDATE_RANGE:
+		called = ops->invalidate_range;
+		break;
+	}
+	if (called)
+		mmu_stats_called(subscriptions, mn_callback(ops), called,
+				 mmu_trace_clock() - began);
+}
+
 static noinline int
 mn_call_each(struct mm_struct *mm, unsigned int callback, unsigned long start,
 	     unsigned long end)
@@ -437,6 +470,7 @@ mn_call_each(struct mm_struct *mm, unsigned int callback, unsigned long start,
 	hlist_for_each_entry_srcu(subscription, &subscriptions->list, hlist,
 				  true) {
 		const struct mmu_notifier_ops *ops = subscription->ops;
+		u64 began = mmu_recording() ? mmu_trace_clock() : 0;
 
 		switch (callback) {
 		case MN_CLEAR_FLUSH_YOUNG:
@@ -466,6 +500,8 @@ mn_call_each(struct mm_struct *mm, unsigned int callback, unsigned long start,
 						      end);
 			break;
 		}
+		if (began)
+			mn_called_one(subscriptions, ops, callback, began);
 	}
 	srcu_up_read(&subscriptions->srcu, idx);
 	return young;
@@ -563,6 +599,8 @@ static void mn_free_ripe(struct work_struct *work)
 		struct mm_struct *mm = subscription->mm;
 		struct mmu_notifier_ticket ticket;
 
+		trace_mmu_notifier_unregister(mm, mn_callback(subscription->ops),
+					      0, 0);
 		mmu_notifier_keep_ticket(&subscription->put, &ticket);
 		subscription->ops->free_notifier(subscription);
 		mmdrop(mm);
@@ -631,6 +669,7 @@ static void mn_unlink(struct mmu_notifier_subscriptions *subscriptions,
 
 	lockdep_assert_held(&subscriptions->lock);
 
+	mmu_stats_list(subscriptions, mn_callback(subscription->ops), -1);
 	hlist_del_init_rcu(&subscription->hlist);
 	subscription->state = state;
 
@@ -671,7 +710,7 @@ static void mn_release(struct mmu_notifier_subscriptions *subscriptions,
 	bool put;
 
 	if (subscription->ops->release)
-		subscription->ops->release(subscription, mm);
+		mmu_stats_release(subscriptions, subscription, mm);
 
 	spin_lock(&subscriptions->lock);
 	mn_unlink(subscriptions, subscription, MN_RELEASED);
@@ -729,9 +768,13 @@ void __mmu_notifier_release(struct mm_struct *mm)
 		mmu_notifier_range_init(&range, MMU_NOTIFY_RELEASE,
 					MMU_NOTIFIER_RANGE_BLOCKABLE, mm, 0,
 					ULONG_MAX);
+		if (mmu_recording())
+			mmu_record_start(subscriptions, &range);
 		mmu_interval_prepare(&subscriptions->intervals, &range);
 		smp_mb();	/* (C) */
 		mmu_interval_start(&subscriptions->intervals, &range);
+		if (mmu_recording())
+			mmu_record_end(&range);
 		mmu_flight_end(&subscriptions->intervals, &range);
 	}
 
@@ -770,6 +813,7 @@ void mmu_notifier_unregister(struct mmu_notifier *subscription,
 	struct mmu_notifier_subscriptions *subscriptions =
 		mm->notifier_subscriptions;
 	enum mmu_notifier_state state = MN_UNUSED;
+	u64 began;
 
 	might_sleep();
 
@@ -786,6 +830,7 @@ void mmu_notifier_unregister(struct mmu_notifier *subscription,
 	WARN_ONCE(subscription->users > 1, "%ps: unregistered, but shared\n",
 		  subscription->ops);
 
+	began = mmu_trace_clock();
 	if (state == MN_LIVE)
 		mn_release(subscriptions, subscription, mm);
 	else
@@ -799,6 +844,8 @@ void mmu_notifier_unregister(struct mmu_notifier *subscription,
 		synchronize_srcu_expedited(&subscriptions->srcu);
 	}
 	subscription->state = MN_UNUSED;
+	trace_mmu_notifier_unregister(mm, mn_callback(subscription->ops), 0,
+				      mmu_trace_clock() - began);
 	mmdrop(mm);
 }
 EXPORT_SYMBOL_GPL(mmu_notifier_unregister);
@@ -864,6 +911,7 @@ static struct mmu_notifier_subscriptions *mn_prepare(struct mm_struct *mm,
 		spin_lock_init(&subscriptions->lock);
 		init_waitqueue_head(&subscriptions->wq);
 		mmu_interval_init(&subscriptions->intervals);
+		mmu_stats_init(subscriptions, mm);
 		/* Pairs with the address dependency of every hook. */
 		smp_store_release(&mm->notifier_subscriptions, subscriptions);
 	}
@@ -985,6 +1033,7 @@ int __mmu_notifier_register(struct mmu_notifier *subscription,
 {
 	struct mmu_notifier_subscriptions *subscriptions;
 	unsigned int listens;
+	u64 began;
 	int ret;
 
 	/* The hooks find what is listened to by the address of the object. */
@@ -1014,11 +1063,15 @@ int __mmu_notifier_register(struct mmu_notifier *subscription,
 	subscription->birth = subscriptions->epoch + 1;
 	hlist_add_head_rcu(&subscription->hlist, listens ?
 			   &subscriptions->list : &subscriptions->quiet);
+	mmu_stats_list(subscriptions, mn_callback(subscription->ops), 1);
 	mn_listen(subscriptions, subscriptions->listening.bits | listens);
 	smp_store_release(&subscriptions->epoch, subscription->birth); /* (A) */
 	spin_unlock(&subscriptions->lock);
 
+	began = mmu_trace_clock();
 	ret = mn_settle(subscriptions, mm, listens);
+	trace_mmu_notifier_register(mm, mn_callback(subscription->ops), ret,
+				    mmu_trace_clock() - began);
 	if (ret)
 		goto err_unlink;
 	return 0;
@@ -1150,6 +1203,7 @@ void __mmu_notifier_subscriptions_destroy(struct mm_struct *mm)
 	/* Each subscription holds mm_count. */
 	WARN_ON_ONCE(!hlist_empty(&subscriptions->list));
 
+	mmu_stats_exit(subscriptions);
 	mm->notifier_subscriptions = NULL;
 	mmu_interval_destroy(&subscriptions->intervals);
 	if (!subscriptions->has_domain) {

@@ -24,6 +24,7 @@
  *       subscriptions->intervals.lock
  *         the lock of intervals.wq
  *       the lock of the list of removals (mm/mmu_notifier_interval.c)
+ *     the lock of the list of all objects (mm/mmu_notifier_stats.c)
  *
  * No callback runs under a lock of ours.
  */
@@ -132,7 +133,7 @@ enum mmu_interval_notifier_state {
  * @wq: where unregister and exit wait for each other's release.
  * @intervals: the other half.
  * @destroy: frees the object where sleeping is allowed.
- * @stats: what happened while recording was on.
+ * @stats: what is known of the mm, and what happened while recording was on.
  *
  * Made by the first subscription, under mmap_lock held for writing; published
  * in mm->notifier_subscriptions while @listening is still 0, when no hook does
@@ -187,11 +188,11 @@ struct mmu_notifier_range *mmu_flight_find(struct mmu_interval_state *state,
 					   unsigned long start,
 					   unsigned long last,
 					   unsigned long ticket);
-void mmu_flight_wait_slots(struct mmu_interval_state *state,
-			   unsigned long start, unsigned long last);
-void mmu_flight_wait_active(struct mmu_interval_state *state,
-			    unsigned long start, unsigned long last,
-			    unsigned long ticket)
+u64 mmu_flight_wait_slots(struct mmu_interval_state *state, unsigned long start,
+			  unsigned long last);
+u64 mmu_flight_wait_active(struct mmu_interval_state *state,
+			   unsigned long start, unsigned long last,
+			   unsigned long ticket)
 	__acquires(&state->lock);
 void mmu_flight_drain(struct mmu_interval_state *state);
 

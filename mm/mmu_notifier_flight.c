@@ -48,6 +48,7 @@
 #include <linux/sched.h>
 
 #include "mmu_notifier.h"
+#include "mmu_notifier_trace.h"
 
 /* A task has one range in flight, seldom two, but it may sleep within. */
 #define MN_SLOTS	4
@@ -203,15 +204,16 @@ static bool mn_mark_slot(struct mn_slot *slot, unsigned long start,
 	return true;
 }
 
-static void mn_wait_slot(struct mmu_interval_state *state, struct mn_slot *slot,
-			 unsigned long start, unsigned long last)
+static u64 mn_wait_slot(struct mmu_interval_state *state, struct mn_slot *slot,
+			unsigned long start, unsigned long last)
 {
 	unsigned long generation = 0;
 	struct mn_waiter waiter;
+	u64 began = 0;
 
 	/* Acquire: as in mn_mark_slot(). */
 	if (!(smp_load_acquire(&slot->generation) & MN_IN_USE))
-		return;
+		return 0;
 
 	mn_waiter_init(&waiter, start, last);
 	for (;;) {
@@ -219,26 +221,33 @@ static void mn_wait_slot(struct mmu_interval_state *state, struct mn_slot *slot,
 				TASK_UNINTERRUPTIBLE);
 		if (!mn_mark_slot(slot, start, last, &generation))
 			break;
+		if (!began)
+			began = mmu_trace_clock();
 		schedule();
 	}
 	finish_wait(&state->wq, &waiter.entry);
+	return began ? mmu_trace_clock() - began : 0;
 }
 
 /*
  * Wait for what is in the slots and overlaps. Each slot is waited for once at
- * most, so it does not matter what comes later.
+ * most, so it does not matter what comes later. Returns how long that took, in
+ * nanoseconds, and 0 if there was nothing to wait for.
  */
-void mmu_flight_wait_slots(struct mmu_interval_state *state,
-			   unsigned long start, unsigned long last)
+u64 mmu_flight_wait_slots(struct mmu_interval_state *state, unsigned long start,
+			  unsigned long last)
 {
 	struct mn_slots *slots;
 	unsigned int i;
+	u64 waited = 0;
 
 	smp_mb();	/* (C) */
 	llist_for_each_entry(slots, READ_ONCE(state->used.first), used) {
 		for (i = 0; i < MN_SLOTS; i++)
-			mn_wait_slot(state, &slots->slot[i], start, last);
+			waited += mn_wait_slot(state, &slots->slot[i], start,
+					       last);
 	}
+	return waited;
 }
 
 /*
@@ -302,18 +311,24 @@ struct mmu_notifier_range *mmu_flight_find(struct mmu_interval_state *state,
 	return NULL;
 }
 
-/* Wait until there is none such. Takes the lock, and returns with it. */
-void mmu_flight_wait_active(struct mmu_interval_state *state,
-			    unsigned long start, unsigned long last,
-			    unsigned long ticket)
+/*
+ * Wait until there is none such. Takes the lock, and returns with it. Returns how
+ * long it took, as mmu_flight_wait_slots().
+ */
+u64 mmu_flight_wait_active(struct mmu_interval_state *state,
+			   unsigned long start, unsigned long last,
+			   unsigned long ticket)
 	__acquires(&state->lock)
 {
 	struct mn_waiter waiter;
+	u64 began;
 
 	spin_lock(&state->lock);
 	if (likely(!mmu_flight_find(state, start, last, ticket)))
-		return;
+		return 0;
 	spin_unlock(&state->lock);
+
+	began = mmu_trace_clock();
 
 	mmu_notifier_prime_lockdep();
 	mn_waiter_init(&waiter, start, last);
@@ -327,6 +342,7 @@ void mmu_flight_wait_active(struct mmu_interval_state *state,
 		schedule();
 	}
 	finish_wait(&state->wq, &waiter.entry);
+	return mmu_trace_clock() - began;
 }
 
 /*

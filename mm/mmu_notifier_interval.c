@@ -56,6 +56,7 @@
 #include "mmu_notifier.h"
 #include "mmu_notifier_check.h"
 #include "mmu_notifier_record.h"
+#include "mmu_notifier_trace.h"
 
 /* A sequence that mmu_interval_set_seq() never stores, those being odd. */
 #define MN_SEQ_RETRY	0UL
@@ -164,7 +165,8 @@ mn_invalidate_one(struct mmu_interval_notifier *subscription,
 	}
 	mmu_notifier_call_end(range);
 	if (mmu_recording())
-		mmu_record_called(range, mn_callback(ops), done ? 0 : -EAGAIN);
+		mmu_record_called(range, mn_callback(ops), mn_callback(ops),
+				  done ? 0 : -EAGAIN);
 
 	if (unlikely(!done))
 		return mn_refused(subscription, range);
@@ -180,13 +182,14 @@ static void mn_finish(const struct mmu_notifier_range *range,
 
 	mmu_notifier_call_begin(range);
 	llist_for_each_entry_safe(finish, next, unfinished, link) {
-		const void *callback = finish->notifier->ops->invalidate_finish;
+		const struct mmu_interval_notifier_ops *ops = finish->notifier->ops;
 
 		if (mmu_recording())
-			mmu_record_call(range, callback);
-		finish->notifier->ops->invalidate_finish(finish);
+			mmu_record_call(range, ops->invalidate_finish);
+		ops->invalidate_finish(finish);
 		if (mmu_recording())
-			mmu_record_called(range, callback, 0);
+			mmu_record_called(range, mn_callback(ops),
+					  ops->invalidate_finish, 0);
 	}
 	mmu_notifier_call_end(range);
 }
@@ -336,6 +339,7 @@ mmu_interval_read_begin(struct mmu_interval_notifier *interval_sub)
 	unsigned long start = interval_sub->interval_tree.start;
 	unsigned long last = interval_sub->interval_tree.last;
 	unsigned long ticket, seq;
+	u64 waited = 0;
 
 	might_sleep();
 	mmu_check_wait(interval_sub->mm, start, last,
@@ -345,15 +349,18 @@ mmu_interval_read_begin(struct mmu_interval_notifier *interval_sub)
 	/* Acquire, release: no slot is looked at once it is true. */
 	if (unlikely(!smp_load_acquire(&interval_sub->read))) {
 		mmu_notifier_prime_lockdep();
-		mmu_flight_wait_slots(state, start, last);
+		waited = mmu_flight_wait_slots(state, start, last);
 		smp_store_release(&interval_sub->read, true);	/* see above */
 	}
-	mmu_flight_wait_active(state, start, last, ticket);
+	waited += mmu_flight_wait_active(state, start, last, ticket);
 	if (mmu_flight_find(state, start, last, state->ticket))
 		seq = MN_SEQ_RETRY;
 	else
 		seq = READ_ONCE(interval_sub->invalidate_seq);
 	spin_unlock(&state->lock);
+	if (unlikely(waited))
+		mmu_stats_waited(interval_sub, mn_callback(interval_sub->ops),
+				 waited);
 	return seq;
 }
 EXPORT_SYMBOL_GPL(mmu_interval_read_begin);
@@ -395,7 +402,9 @@ static int mn_insert(struct mmu_interval_notifier *subscription,
 	subscription->invalidate_seq = state->seq;
 	subscription->state = MN_INTERVAL_INSERTED;
 	mmu_index_insert(&state->index, subscription);
+	mmu_stats_interval(mm->notifier_subscriptions, mn_callback(ops), 1);
 	spin_unlock(&state->lock);
+	trace_mmu_notifier_interval_insert(subscription, mn_callback(ops));
 	return 0;
 }
 
@@ -523,6 +532,8 @@ mn_begin_removal(struct mmu_interval_notifier *subscription)
 			subscription->removal = state->ticket;
 			if (!subscription->pins)
 				mmu_index_erase(&state->index, subscription);
+			mmu_stats_interval(subscription->mm->notifier_subscriptions,
+					   mn_callback(subscription->ops), -1);
 		}
 		spin_unlock(&state->lock);
 	}
@@ -544,15 +555,18 @@ static void mn_end_removal(struct mmu_interval_notifier *subscription)
 {
 	struct mmu_interval_state *state = mn_state(subscription);
 	struct mm_struct *mm = subscription->mm;
+	u64 waited;
 
 	mmu_check_wait(mm, subscription->interval_tree.start,
 		       subscription->interval_tree.last,
 		       mn_callback(subscription->ops), "removed");
-	mmu_flight_wait_active(state, subscription->interval_tree.start,
-			       subscription->interval_tree.last,
-			       subscription->removal);
+	waited = mmu_flight_wait_active(state, subscription->interval_tree.start,
+					subscription->interval_tree.last,
+					subscription->removal);
 	subscription->state = MN_INTERVAL_REMOVED;
 	spin_unlock(&state->lock);
+	trace_mmu_notifier_interval_remove(subscription,
+					   mn_callback(subscription->ops), waited);
 	mmdrop(mm);
 }
 
@@ -620,6 +634,8 @@ static void mn_remove_work(struct work_struct *work)
 		if (range)
 			continue;
 
+		trace_mmu_notifier_interval_remove(subscription,
+						   mn_callback(subscription->ops), 0);
 		mmu_notifier_keep_ticket(&subscription->ticket, &ticket);
 		subscription->removed(subscription);
 		mmdrop(mm);

@@ -26,6 +26,7 @@
 #include "mmu_notifier.h"
 #include "mmu_notifier_check.h"
 #include "mmu_notifier_record.h"
+#include "mmu_notifier_trace.h"
 
 DEFINE_STATIC_KEY_FALSE(mmu_notifier_recording);
 
@@ -208,6 +209,7 @@ void mmu_record_start(struct mmu_notifier_subscriptions *subscriptions,
 	if (stale.range)
 		mmu_check_not_ended(&stale);
 	mmu_check_start(range);
+	trace_mmu_notifier_range_start(range);
 }
 
 /* A range ends, or has been called off. False: it was not recorded. */
@@ -231,6 +233,14 @@ static bool mn_record_end(const struct mmu_notifier_range *range,
 	return true;
 }
 
+static void mn_trace_end(const struct mmu_notifier_range *range, int result,
+			 const struct mmu_record *record)
+{
+	if (trace_mmu_notifier_range_end_enabled())
+		trace_mmu_notifier_range_end(range, result, record->task ?
+					     ktime_get_ns() - record->began : 0);
+}
+
 /* All have been told. A range that was called off, or told nobody, is over. */
 void mmu_record_started(struct mmu_notifier_subscriptions *subscriptions,
 			const struct mmu_notifier_range *range, int ret)
@@ -239,8 +249,10 @@ void mmu_record_started(struct mmu_notifier_subscriptions *subscriptions,
 
 	if (ret)
 		atomic64_inc(&subscriptions->stats.refused);
-	if (ret || !range->subscriptions)
+	if (ret || !range->subscriptions) {
 		mn_record_end(range, &record);
+		mn_trace_end(range, ret, &record);
+	}
 }
 
 /* A range ends: after the last callback, and still in flight. */
@@ -250,6 +262,7 @@ void mmu_record_end(struct mmu_notifier_range *range)
 	bool found = mn_record_end(range, &record);
 
 	mmu_check_end(range, found ? &record : NULL);
+	mn_trace_end(range, 0, &record);
 }
 
 /*
@@ -271,14 +284,13 @@ void mmu_record_call(const struct mmu_notifier_range *range, const void *callbac
 	spin_unlock(&bucket->lock);
 }
 
-/* A callback has returned @result. */
-void mmu_record_called(const struct mmu_notifier_range *range, const void *callback,
-		       int result)
+/* A callback of the subscriber @who has returned @result. */
+void mmu_record_called(const struct mmu_notifier_range *range, const void *who,
+		       const void *callback, int result)
 {
-	struct mmu_notifier_stats *stats =
-		&range->mm->notifier_subscriptions->stats;
 	struct mn_bucket *bucket = mn_lock_bucket();
 	struct mmu_record *record = mn_find_range(bucket, range), copy = {};
+	u64 took = 0;
 
 	if (record) {
 		copy = *record;
@@ -286,17 +298,12 @@ void mmu_record_called(const struct mmu_notifier_range *range, const void *callb
 	}
 	spin_unlock(&bucket->lock);
 
-	atomic64_inc(&stats->calls);
-	if (copy.task) {
-		u64 took = ktime_get_ns() - copy.called;
-
-		/* Two at a time: the one or the other. */
-		if (took > READ_ONCE(stats->slowest_ns)) {
-			WRITE_ONCE(stats->slowest_ns, took);
-			WRITE_ONCE(stats->slowest, callback);
-		}
+	if (copy.task)
+		took = ktime_get_ns() - copy.called;
+	mmu_stats_called(range->mm->notifier_subscriptions, who, callback, took);
+	if (copy.task)
 		mmu_check_called(range, &copy, took);
-	}
+	trace_mmu_notifier_invalidate(range, callback, result, took);
 }
 
 /*
@@ -317,11 +324,13 @@ bool mmu_record_calling(const struct mmu_notifier_range *range)
 /**
  * mmu_process_of() - whose address space is this?
  * @mm: the address space, which stays meanwhile.
- * @process: filled in; "?" and 0 if its process has exited, or if the kernel does
- *	not know (without memory cgroups).
+ * @process: filled in. If its process has exited, or if the kernel does not know
+ *	(without memory cgroups), it is that of the first subscription.
  */
 void mmu_process_of(struct mm_struct *mm, struct mmu_process *process)
 {
+	struct mmu_notifier_subscriptions *subscriptions =
+		mm->notifier_subscriptions;
 	struct task_struct *task = NULL;
 
 	rcu_read_lock();
@@ -333,11 +342,22 @@ void mmu_process_of(struct mm_struct *mm, struct mmu_process *process)
 	if (task) {
 		strscpy(process->comm, task->comm);
 		process->pid = task_tgid_nr(task);
+	} else if (subscriptions) {
+		*process = subscriptions->stats.process;
 	} else {
 		strscpy(process->comm, "?");
 		process->pid = 0;
 	}
 	rcu_read_unlock();
+}
+
+/* The same without the name, for tracepoints. */
+pid_t mmu_process_pid(struct mm_struct *mm)
+{
+	struct mmu_process process;
+
+	mmu_process_of(mm, &process);
+	return process.pid;
 }
 
 static const char * const mn_event_names[] = {

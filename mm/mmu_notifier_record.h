@@ -22,6 +22,8 @@
 #include <linux/mmu_notifier_hooks.h>
 #include <linux/sched.h>
 
+struct mmu_interval_notifier;
+struct mmu_notifier;
 struct mmu_notifier_subscriptions;
 struct mmu_record;
 
@@ -68,24 +70,6 @@ enum mmu_coverage {
 };
 
 /**
- * struct mmu_notifier_stats - what has happened to an mm while recording was on
- * @ranges: ranges that began.
- * @refused: those that were called off.
- * @calls: callbacks of ranges.
- * @retries: readers that were told to wait or to retry.
- * @slowest_ns: what the slowest callback took, in nanoseconds.
- * @slowest: which one that was.
- */
-struct mmu_notifier_stats {
-	atomic64_t ranges;
-	atomic64_t refused;
-	atomic64_t calls;
-	atomic64_t retries;
-	u64 slowest_ns;
-	const void *slowest;
-};
-
-/**
  * struct mmu_process - what an address space is called in reports
  * @comm: the name of its process.
  * @pid: its process.
@@ -93,6 +77,55 @@ struct mmu_notifier_stats {
 struct mmu_process {
 	char comm[TASK_COMM_LEN];
 	pid_t pid;
+};
+
+/* How many are told apart in an mm; the last one stands for all others. */
+#define MMU_SUBSCRIBERS	8
+
+/**
+ * struct mmu_subscriber - who is subscribed to an mm, and what it costs
+ * @callback: the first callback that it has; NULL: nobody, or all others.
+ * @lists: subscriptions to the whole mm; under subscriptions->lock.
+ * @intervals: subscriptions to some addresses; under the interval half's lock.
+ * @calls: callbacks, while recording was on.
+ * @ns: what they took, in nanoseconds.
+ */
+struct mmu_subscriber {
+	const void *callback;
+	unsigned int lists;
+	unsigned int intervals;
+	atomic64_t calls;
+	atomic64_t ns;
+};
+
+/**
+ * struct mmu_notifier_stats - what is known of a subscribed mm
+ * @node: in the list of all of them.
+ * @mm: the address space; NULL: this is only a place in the list.
+ * @process: whose it was when the first subscription came.
+ * @retries: readers that were told to wait or to retry.
+ * @releasing: the release callback that is being run, or NULL.
+ * @since: since when it runs, in nanoseconds of ktime_get_ns().
+ * @subscribers: who is subscribed.
+ * @ranges: ranges that began while recording was on, as all that follows.
+ * @refused: those that were called off.
+ * @calls: callbacks, those that belong to no range included.
+ * @slowest_ns: what the slowest callback took, in nanoseconds.
+ * @slowest: which one that was.
+ */
+struct mmu_notifier_stats {
+	struct list_head node;
+	struct mm_struct *mm;
+	struct mmu_process process;
+	atomic64_t retries;
+	const void *releasing;
+	u64 since;
+	struct mmu_subscriber subscribers[MMU_SUBSCRIBERS];
+	atomic64_t ranges;
+	atomic64_t refused;
+	atomic64_t calls;
+	u64 slowest_ns;
+	const void *slowest;
 };
 
 DECLARE_STATIC_KEY_FALSE(mmu_notifier_recording);
@@ -111,8 +144,30 @@ void mmu_record_started(struct mmu_notifier_subscriptions *subscriptions,
 			const struct mmu_notifier_range *range, int ret);
 void mmu_record_end(struct mmu_notifier_range *range);
 void mmu_record_call(const struct mmu_notifier_range *range, const void *callback);
-void mmu_record_called(const struct mmu_notifier_range *range, const void *callback,
-		       int result);
+void mmu_record_called(const struct mmu_notifier_range *range, const void *who,
+		       const void *callback, int result);
+
+/* mm/mmu_notifier_stats.c */
+void mmu_stats_init(struct mmu_notifier_subscriptions *subscriptions,
+		    struct mm_struct *mm);
+void mmu_stats_exit(struct mmu_notifier_subscriptions *subscriptions);
+struct mmu_subscriber *mmu_stats_subscriber(struct mmu_notifier_stats *stats,
+					    const void *callback);
+void mmu_stats_list(struct mmu_notifier_subscriptions *subscriptions,
+		    const void *callback, int nr);
+void mmu_stats_interval(struct mmu_notifier_subscriptions *subscriptions,
+			const void *callback, int nr);
+void mmu_stats_called(struct mmu_notifier_subscriptions *subscriptions,
+		      const void *who, const void *callback, u64 took);
+void mmu_stats_waited(const struct mmu_interval_notifier *subscription,
+		      const void *callback, u64 wait);
+void mmu_stats_release(struct mmu_notifier_subscriptions *subscriptions,
+		       struct mmu_notifier *subscription, struct mm_struct *mm);
+void mmu_stats_rewind(struct mmu_notifier_stats *cursor);
+struct mmu_notifier_stats *mmu_stats_next(struct mmu_notifier_stats *cursor,
+					  struct mmu_notifier_stats *after);
+void mmu_stats_close(struct mmu_notifier_stats *cursor);
+pid_t mmu_process_pid(struct mm_struct *mm);
 
 bool mmu_record_calling(const struct mmu_notifier_range *range);
 void mmu_process_of(struct mm_struct *mm, struct mmu_process *process);
@@ -157,8 +212,51 @@ static inline void mmu_record_call(const struct mmu_notifier_range *range,
 }
 
 static inline void mmu_record_called(const struct mmu_notifier_range *range,
-				     const void *callback, int result)
+				     const void *who, const void *callback,
+				     int result)
 {
+}
+
+static inline void
+mmu_stats_init(struct mmu_notifier_subscriptions *subscriptions,
+	       struct mm_struct *mm)
+{
+}
+
+static inline void
+mmu_stats_exit(struct mmu_notifier_subscriptions *subscriptions)
+{
+}
+
+static inline void
+mmu_stats_list(struct mmu_notifier_subscriptions *subscriptions,
+	       const void *callback, int nr)
+{
+}
+
+static inline void
+mmu_stats_interval(struct mmu_notifier_subscriptions *subscriptions,
+		   const void *callback, int nr)
+{
+}
+
+static inline void
+mmu_stats_called(struct mmu_notifier_subscriptions *subscriptions,
+		 const void *who, const void *callback, u64 took)
+{
+}
+
+static inline void
+mmu_stats_waited(const struct mmu_interval_notifier *subscription,
+		 const void *callback, u64 wait)
+{
+}
+
+static inline void
+mmu_stats_release(struct mmu_notifier_subscriptions *subscriptions,
+		  struct mmu_notifier *subscription, struct mm_struct *mm)
+{
+	subscription->ops->release(subscription, mm);
 }
 
 #endif /* CONFIG_MMU_NOTIFIER_STATS */

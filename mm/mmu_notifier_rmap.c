@@ -66,6 +66,7 @@
 #include <linux/sched.h>
 
 #include "mmu_notifier_rmap.h"
+#include "mmu_notifier_trace.h"
 
 #define MMU_RMAP_COUNT		GENMASK_ULL(30, 0)
 #define MMU_RMAP_HELD		BIT_ULL(31)
@@ -190,6 +191,7 @@ int mmu_rmap_notifier_register(struct mmu_rmap_notifier *notifier)
 	notifier->bit = mmu_rmap_next_bit++ % MMU_RMAP_BITS;
 	list_add_tail_rcu(&notifier->node, &mmu_rmap_list);
 	mutex_unlock(&mmu_rmap_lock);
+	trace_mmu_notifier_rmap_register(notifier->ops->invalidate_folio, 0);
 	return 0;
 }
 EXPORT_SYMBOL_GPL(mmu_rmap_notifier_register);
@@ -206,6 +208,8 @@ EXPORT_SYMBOL_GPL(mmu_rmap_notifier_register);
  */
 void mmu_rmap_notifier_unregister(struct mmu_rmap_notifier *notifier)
 {
+	u64 began = mmu_trace_clock();
+
 	lock_map_acquire(&mmu_rmap_callback_map);
 	lock_map_release(&mmu_rmap_callback_map);
 
@@ -218,6 +222,8 @@ void mmu_rmap_notifier_unregister(struct mmu_rmap_notifier *notifier)
 	mutex_unlock(&mmu_rmap_lock);
 	/* Walks may be passing over it on their way to the next. */
 	synchronize_rcu();
+	trace_mmu_notifier_rmap_unregister(notifier->ops->invalidate_folio,
+					   mmu_trace_clock() - began);
 
 	/*
 	 * What it left exported is not freed for as long as the hooks are on;
@@ -380,14 +386,21 @@ static const char * const mmu_rmap_events[] = {
 static int mmu_rmap_call(struct mmu_rmap_notifier *notifier,
 			 struct folio *folio, enum mmu_rmap_event event)
 {
+	bool clean = event == MMU_RMAP_CLEAN && notifier->ops->write_protect_folio;
+	u64 began = mmu_trace_clock();
 	int ret;
 
 	lock_map_acquire_read(&mmu_rmap_callback_map);
-	if (event == MMU_RMAP_CLEAN && notifier->ops->write_protect_folio)
+	if (clean)
 		ret = notifier->ops->write_protect_folio(notifier, folio);
 	else
 		ret = notifier->ops->invalidate_folio(notifier, folio, event);
 	lock_map_release(&mmu_rmap_callback_map);
+	trace_mmu_notifier_rmap_invalidate(clean ?
+					   (void *)notifier->ops->write_protect_folio :
+					   (void *)notifier->ops->invalidate_folio,
+					   folio_pfn(folio), folio_nr_pages(folio),
+					   event, ret, mmu_trace_clock() - began);
 
 	WARN_ONCE(ret && ret != -EBUSY, "%ps answers %d\n",
 		  notifier->ops->invalidate_folio, ret);

@@ -349,6 +349,7 @@ mmu_interval_notifier_remove_batch(struct mmu_interval_notifier **subs,
 				   void (*removed)(struct mmu_interval_notifier *interval_sub));
 unsigned long
 mmu_interval_read_begin(struct mmu_interval_notifier *interval_sub);
+void __mmu_interval_retried(const struct mmu_interval_notifier *interval_sub);
 
 /**
  * mmu_notifier_get() - find or make the subscription of an mm with these ops
@@ -407,7 +408,11 @@ mmu_interval_read_retry(struct mmu_interval_notifier *interval_sub,
 {
 	if (IS_ENABLED(CONFIG_DEBUG_MMU_NOTIFIER))
 		WRITE_ONCE(interval_sub->retries, true);
-	return READ_ONCE(interval_sub->invalidate_seq) != seq;
+	if (READ_ONCE(interval_sub->invalidate_seq) == seq)
+		return false;
+	if (IS_ENABLED(CONFIG_MMU_NOTIFIER_STATS))
+		__mmu_interval_retried(interval_sub);
+	return true;
 }
 
 /**
