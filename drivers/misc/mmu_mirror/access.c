@@ -33,6 +33,7 @@
 #include <linux/uaccess.h>
 
 #include "mmu_mirror.h"
+#include "trace.h"
 
 /**
  * mirror_access_once() - access a page through its SPTE, if there is one
@@ -170,6 +171,7 @@ int mirror_fault(struct mirror *m, struct mirror_fault *fault)
 
 	for (;;) {
 		ret = mirror_fault_once(m, fault);
+		trace_mmu_mirror_fault(fault, ret);
 		if (ret != -EAGAIN)
 			break;
 		mirror_count(m, MIRROR_STAT_REPLAYS);
