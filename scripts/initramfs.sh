@@ -11,9 +11,18 @@ lock_build
 programs=$GUEST/programs
 mkdir -p "$programs/mm"
 
+# tool NAME: a program of tools/mm, linked statically
+tool()
+{
+	[ "$LINUX/tools/mm/$1.c" -nt "$programs/$1" ] || return 0
+	ccache "${CROSS_COMPILE}gcc" -O2 -Wall -Wextra -Werror -static -o "$programs/$1" \
+		"$LINUX/tools/mm/$1.c"
+}
+
 if [ -z "${BARE:-}" ]; then
 	headers
 	logged selftests selftest mmu_notifier "$programs"
+	tool mmu_notifier_top
 	logged hmm-tests selftest mm "$programs/mm" "$programs/mm/hmm-tests"
 fi
 
