@@ -33,6 +33,7 @@ help:
 #: make test          lint, clients, native tests, KUnit, kselftests; KTAP in build/results
 #: make test-host     the core in user space: unit tests, all schedules, fuzzer; no kernel build
 #: make fuzz          the fuzzer alone, until interrupted or for MINUTES=n
+#: make picture       trace a part of the demo and draw it, build/results/picture.svg
 #: make shell         a shell in the guest, with /dev/mmu_mirror
 #: make guest CMD=..  one command in the guest; what it prints, its exit status
 #: make kernel        build only
@@ -58,7 +59,7 @@ help:
 #: JOBS=N        parallel jobs (all processors)
 #: V=1           show the commands
 
-run shell lint clients series series-check test-busted test-debug test-kcsan bench guest kernel: deps
+run shell picture lint clients series series-check test-busted test-debug test-kcsan bench guest kernel: deps
 test-clients: deps-users
 test-vms test-guest test-stress: deps
 test-host fuzz: deps-host
@@ -90,6 +91,9 @@ run: initramfs
 test:
 	@scripts/test.sh
 
+picture: initramfs
+	@scripts/picture.sh
+
 shell: initramfs
 	@scripts/guest.sh
 
@@ -117,5 +121,5 @@ test-debug test-kcsan:
 clean:
 	@[ ! -e $(BUILD)/.lock ] || rm -rf $(BUILD)
 
-.PHONY: help deps deps-docs deps-host deps-users htmldocs test-host test-clients test-vms test-guest test-stress fuzz kernel initramfs run test shell guest lint clients series series-check test-busted test-debug test-kcsan bench clean
+.PHONY: help deps deps-docs deps-host deps-users htmldocs test-host test-clients test-vms test-guest test-stress fuzz kernel initramfs run picture test shell guest lint clients series series-check test-busted test-debug test-kcsan bench clean
 .NOTPARALLEL:

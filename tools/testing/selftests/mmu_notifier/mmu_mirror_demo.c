@@ -66,6 +66,21 @@ struct totals {
 	__u64 stale;
 };
 
+/* So that a trace says what it shows, if somebody traces. */
+static void mark(const struct scenario *scn, unsigned int personality)
+{
+	static const char * const paths[] = {
+		"/sys/kernel/tracing/trace_marker",
+		"/sys/kernel/debug/tracing/trace_marker",
+	};
+	unsigned int i;
+
+	for (i = 0; i < 2; i++)
+		if (!file_write(paths[i], "demo: %s (%s)", scn->what,
+				mirror_personalities[personality]))
+			return;
+}
+
 static void row(const struct scenario *scn, unsigned int personality, unsigned int effort,
 		struct totals *t)
 {
@@ -74,6 +89,7 @@ static void row(const struct scenario *scn, unsigned int personality, unsigned i
 
 	printf("%-39s %-8s", scn->what, mirror_personalities[personality]);
 	fflush(stdout);
+	mark(scn, personality);
 	scenario_run(scn, personality, effort, SECONDS, &v);
 	printf(" %9llu %9llu %9llu %6llu  %s", v.callbacks,
 	       v.dropped, v.accesses,
