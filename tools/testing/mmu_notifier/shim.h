@@ -61,6 +61,10 @@
 #define non_block_start()	do { } while (0)
 #define non_block_end()		do { } while (0)
 #define cond_resched()		((void)0)
+/* Neither records nor checks: these need the kernel's tasks. */
+#define DECLARE_STATIC_KEY_FALSE(name)	extern const int name
+#define static_branch_unlikely(key)	0
+
 #define lock_map_acquire(x)	do { } while (0)
 #define lock_map_release(x)	do { } while (0)
 #define lockdep_assert_held(x)	do { } while (0)
