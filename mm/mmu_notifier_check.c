@@ -57,11 +57,6 @@ static const char * const mmu_kind_names[MMU_REPORT_KINDS] = {
 	[MMU_REPORT_PAGES]	= "pages",
 };
 
-const char *mmu_exemption_name(enum mmu_exemption why)
-{
-	return "exemption";
-}
-
 /*
  * Reports
  */

@@ -10,7 +10,9 @@
 #ifndef _MM_MMU_NOTIFIER_CHECK_H
 #define _MM_MMU_NOTIFIER_CHECK_H
 
+#include <linux/mm_types.h>
 #include <linux/mmu_notifier_check.h>
+#include <linux/mmu_notifier_coverage.h>
 #include <linux/mmu_notifier_hooks.h>
 
 struct mmu_record;

@@ -377,6 +377,20 @@ const char *mmu_event_name(enum mmu_notifier_event event)
 	return event < ARRAY_SIZE(mn_event_names) ? mn_event_names[event] : "?";
 }
 
+/* The word for an exemption in reports. */
+const char *mmu_exemption_name(enum mmu_exemption why)
+{
+	switch (why) {
+	case MMU_EXEMPT_NUMA_RESTORE:
+		return "exempt: NUMA hinting fault";
+	case MMU_EXEMPT_DETACHED:
+		return "exempt: detached table";
+	case MMU_EXEMPT_NONE:
+		break;
+	}
+	return "?";
+}
+
 /**
  * mmu_record_covers() - may the running task change these entries?
  * @mm: the address space.

@@ -18,7 +18,8 @@
 #define _MM_MMU_NOTIFIER_RECORD_H
 
 #include <linux/jump_label.h>
-#include <linux/mmu_notifier_check.h>
+#include <linux/mm_types.h>
+#include <linux/mmu_notifier_coverage.h>
 #include <linux/mmu_notifier_hooks.h>
 #include <linux/sched.h>
 

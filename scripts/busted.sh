@@ -3,14 +3,17 @@
 #
 # busted.sh [PATCH...]: break the code on purpose, with one patch of
 # tools/testing/selftests/mmu_notifier/busted at a time, and see that the tests
-# notice. Fails for a break that none of them sees.
+# notice. Fails for a break that none of them sees. Those in busted/kvm break KVM,
+# which is in the kernel of users-kernels.sh and has a test of its own. Those in
+# busted/check break the contract: the checker has to make a report of the kind that
+# the patch names, whatever else goes wrong.
 #
 # Everything is built in build/busted, from the same pristine source; ccache
 # makes the first of these builds a cheap one.
 
 . "$(dirname "$0")/common.sh"
 
-[ $# -gt 0 ] || set -- "$TOP/$SELFTESTS"/busted/*.patch
+[ $# -gt 0 ] || set -- "$TOP/$SELFTESTS"/busted/{,check/,kvm/}*.patch
 for p; do
 	[ -e "$p" ] || die "no such break: $p; they are in $SELFTESTS/busted"
 done
@@ -75,11 +78,47 @@ seen_by_ktap()
 	[ -n "$why" ] && echo "$1 $why"
 }
 
+# In the demo, with all kinds of reports switched on
+seen_by_checker()
+{
+	local console=$LOGS/console-busted-checker.log kind report
+	kind=$(sed -n 's/^Report: //p' "$EXTRA_PATCH")
+	rm -f "$console"
+	echo "exec mmu_mirror_demo -p shadow" >"$GUEST/checker.job"
+	APPEND="kunit.enable=0 debug_mmu_notifier=all" "$TOP/scripts/qemu.sh" busted-checker \
+		"$GUEST/checker.job" "$RESULTS/busted-checker.out" >"$LOGS/busted.log" 2>&1 || true
+	report=$(grep -aom 1 "MMU notifier: $kind: .*" "$console") && echo "$report"
+}
+
+seen_by_kvm()
+{
+	local out=$RESULTS/busted-kvm.out
+	rm -f "$out"
+	! TIMEOUT=600 "$TOP/scripts/qemu.sh" busted-kvm "$GUEST/kvm.job" "$out" \
+		>"$LOGS/busted.log" 2>&1 || return 1
+	{
+		tr -d '\r' <"$out" | grep -aE '^(FAIL|wrong|error)|Assert' || true
+		sed -n 's/^error: busted-kvm: //p' "$LOGS/busted.log"
+	} | head -n 1 | sed 's/^ */invalidate_retry_test /'
+}
+
+build_kvm()
+{
+	local test=$GUEST/kvm/invalidate_retry_test
+	"$TOP/scripts/build.sh" "$SELFTESTS/config" "$SELFTESTS"/configs/{base,"$ARCH",users}.config
+	mkdir -p "${test%/*}"
+	(lock_build; headers; logged users-kvm selftest kvm "${test%/*}" "$test")
+	printf 'file /bin/%s %s 755 0 0\n' "${test##*/}" "$test" >"$GUEST/kvm.list"
+	BARE=1 "$TOP/scripts/initramfs.sh" "$GUEST/kvm.list"
+	# by its whole name: it reads itself, to load the guest
+	echo "/bin/${test##*/} -t 2 -m 10" >"$GUEST/kvm.job"
+}
+
 # kselftest takes a minute and a half: only what the others do not see
 caught()
 {
 	local seen=
-	for suite in kunit demo kselftest; do
+	for suite in $suites; do
 		[ "$suite" != kselftest ] || [ -z "$seen" ] || break
 		seen+=$(seen_by_$suite && echo ", ") || true
 	done
@@ -95,8 +134,22 @@ for EXTRA_PATCH; do
 	name=$(basename "$EXTRA_PATCH" .patch)
 	say "$name"
 	export EXTRA_PATCH
-	"$TOP/scripts/build.sh"
-	"$TOP/scripts/initramfs.sh"
+	case $EXTRA_PATCH in
+	*/kvm/*)
+		name=kvm/$name suites=kvm
+		export KBUILD=$BUILD/kbuild-users GUEST=$BUILD/guest-users
+		build_kvm
+		;;
+	*)
+		suites="kunit demo kselftest"
+		case $EXTRA_PATCH in
+		*/check/*)	name=check/$name suites=checker ;;
+		esac
+		export KBUILD=$BUILD/kbuild-$ARCH GUEST=$BUILD/guest-$ARCH
+		"$TOP/scripts/build.sh"
+		"$TOP/scripts/initramfs.sh"
+		;;
+	esac
 	if ! why=$(caught); then
 		why="MISSED"
 		missed=$((missed + 1))

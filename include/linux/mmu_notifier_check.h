@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * MMU notifiers: what the contract checker asks of mm/, of page-table headers and
- * of drivers. Light, since page-table headers include it.
+ * MMU notifiers: what the contract checker asks of drivers. What it asks of
+ * page-table headers is in <linux/mmu_notifier_coverage.h>.
  */
 #ifndef _LINUX_MMU_NOTIFIER_CHECK_H
 #define _LINUX_MMU_NOTIFIER_CHECK_H
@@ -9,16 +9,7 @@
 #include <linux/jump_label.h>
 #include <linux/types.h>
 
-struct mm_struct;
 struct page;
-
-/**
- * enum mmu_exemption - why entries may change without a range
- * @MMU_EXEMPT_NONE: they may not.
- */
-enum mmu_exemption {
-	MMU_EXEMPT_NONE = 0,
-};
 
 #ifdef CONFIG_DEBUG_MMU_NOTIFIER
 
