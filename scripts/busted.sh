@@ -3,14 +3,15 @@
 #
 # busted.sh [PATCH...]: break the code on purpose, with one patch of
 # tools/testing/selftests/mmu_notifier/busted at a time, and see that the tests
-# notice. Fails for a break that none of them sees.
+# notice. Fails for a break that none of them sees. Those in busted/kvm break KVM,
+# which is in the kernel of users-kernels.sh and has a test of its own.
 #
 # Everything is built in build/busted, from the same pristine source; ccache
 # makes the first of these builds a cheap one.
 
 . "$(dirname "$0")/common.sh"
 
-[ $# -gt 0 ] || set -- "$TOP/$SELFTESTS"/busted/*.patch
+[ $# -gt 0 ] || set -- "$TOP/$SELFTESTS"/busted/{,kvm/}*.patch
 for p; do
 	[ -e "$p" ] || die "no such break: $p; they are in $SELFTESTS/busted"
 done
@@ -75,11 +76,35 @@ seen_by_ktap()
 	[ -n "$why" ] && echo "$1 $why"
 }
 
+seen_by_kvm()
+{
+	local out=$RESULTS/busted-kvm.out
+	rm -f "$out"
+	! TIMEOUT=600 "$TOP/scripts/qemu.sh" busted-kvm "$GUEST/kvm.job" "$out" \
+		>"$LOGS/busted.log" 2>&1 || return 1
+	{
+		tr -d '\r' <"$out" | grep -aE '^(FAIL|wrong|error)|Assert' || true
+		sed -n 's/^error: busted-kvm: //p' "$LOGS/busted.log"
+	} | head -n 1 | sed 's/^ */invalidate_retry_test /'
+}
+
+build_kvm()
+{
+	local test=$GUEST/kvm/invalidate_retry_test
+	"$TOP/scripts/build.sh" "$SELFTESTS/config" "$SELFTESTS"/configs/{base,"$ARCH",users}.config
+	mkdir -p "${test%/*}"
+	(lock_build; headers; logged users-kvm selftest kvm "${test%/*}" "$test")
+	printf 'file /bin/%s %s 755 0 0\n' "${test##*/}" "$test" >"$GUEST/kvm.list"
+	BARE=1 "$TOP/scripts/initramfs.sh" "$GUEST/kvm.list"
+	# by its whole name: it reads itself, to load the guest
+	echo "/bin/${test##*/} -t 2 -m 10" >"$GUEST/kvm.job"
+}
+
 # kselftest takes a minute and a half: only what the others do not see
 caught()
 {
 	local seen=
-	for suite in kunit demo kselftest; do
+	for suite in $suites; do
 		[ "$suite" != kselftest ] || [ -z "$seen" ] || break
 		seen+=$(seen_by_$suite && echo ", ") || true
 	done
@@ -95,8 +120,19 @@ for EXTRA_PATCH; do
 	name=$(basename "$EXTRA_PATCH" .patch)
 	say "$name"
 	export EXTRA_PATCH
-	"$TOP/scripts/build.sh"
-	"$TOP/scripts/initramfs.sh"
+	case $EXTRA_PATCH in
+	*/kvm/*)
+		name=kvm/$name suites=kvm
+		export KBUILD=$BUILD/kbuild-users GUEST=$BUILD/guest-users
+		build_kvm
+		;;
+	*)
+		suites="kunit demo kselftest"
+		export KBUILD=$BUILD/kbuild-$ARCH GUEST=$BUILD/guest-$ARCH
+		"$TOP/scripts/build.sh"
+		"$TOP/scripts/initramfs.sh"
+		;;
+	esac
 	if ! why=$(caught); then
 		why="MISSED"
 		missed=$((missed + 1))
