@@ -124,6 +124,7 @@ def main():
 
     head = ['test', 'stock', 'ours', 'calls on stock', 'on ours', 's on stock', 'on ours', 'worse']
     with open(os.path.join(results, 'users.tsv'), 'w', encoding='utf-8') as f:
+        f.write('# SPDX-License-Identifier: GPL-2.0\n')     # where it is recorded
         for row in [head] + rows:
             f.write('\t'.join(map(str, row)) + '\n')
     with open(os.path.join(results, 'users.ktap'), 'w', encoding='utf-8') as f:
