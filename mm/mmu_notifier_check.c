@@ -36,6 +36,7 @@
 #include "mmu_notifier_check.h"
 #include "mmu_notifier_record.h"
 
+/* Drivers ask it when an SPTE comes or goes. */
 DEFINE_STATIC_KEY_FALSE(mmu_notifier_checking);
 EXPORT_SYMBOL_GPL(mmu_notifier_checking);
 

@@ -34,7 +34,7 @@ DEFINE_STATIC_KEY_FALSE(mmu_notifier_recording);
 #define MN_BUCKET_RECORDS	16
 
 struct mn_bucket {
-	spinlock_t lock;
+	spinlock_t lock;	/* guards the rest */
 	unsigned int lost;
 	struct mmu_record records[MN_BUCKET_RECORDS];
 } ____cacheline_aligned_in_smp;
@@ -106,27 +106,29 @@ void mmu_record_put(void)
 	mutex_unlock(&mn_recording_lock);
 }
 
-static struct mn_bucket *mn_lock_bucket(void)
+static struct mn_bucket *mn_own_bucket(void)
 {
-	struct mn_bucket *bucket =
-		&mn_buckets[hash_ptr(current, mn_bucket_bits)];
-
-	spin_lock(&bucket->lock);
-	return bucket;
+	return &mn_buckets[hash_ptr(current, mn_bucket_bits)];
 }
 
-/* Iterate over the records of the running task. */
-#define mn_for_each_own(record, bucket)						\
-	for ((record) = (bucket)->records;					\
-	     (record) < (bucket)->records + MN_BUCKET_RECORDS; (record)++)	\
-		if ((record)->task == current)
+/* The next record of the running task behind @record; NULL: the first. */
+static struct mmu_record *mn_next_own(struct mn_bucket *bucket,
+				      struct mmu_record *record)
+{
+	record = record ? record + 1 : bucket->records;
+	for (; record < bucket->records + MN_BUCKET_RECORDS; record++)
+		if (record->task == current)
+			return record;
+	return NULL;
+}
 
 static struct mmu_record *mn_find_range(struct mn_bucket *bucket,
 					const struct mmu_notifier_range *range)
 {
 	struct mmu_record *record;
 
-	mn_for_each_own(record, bucket) {
+	for (record = mn_next_own(bucket, NULL); record;
+	     record = mn_next_own(bucket, record)) {
 		if (record->range == range)
 			return record;
 	}
@@ -187,8 +189,10 @@ void mmu_record_start(struct mmu_notifier_subscriptions *subscriptions,
 	struct mn_bucket *bucket;
 	struct mmu_record *record, stale = {};
 
-	bucket = mn_lock_bucket();
-	mn_for_each_own(record, bucket) {
+	bucket = mn_own_bucket();
+	spin_lock(&bucket->lock);
+	for (record = mn_next_own(bucket, NULL); record;
+	     record = mn_next_own(bucket, record)) {
 		if (mn_frame_returned(record, range)) {
 			stale = *record;
 			mn_free(record);
@@ -216,9 +220,11 @@ void mmu_record_start(struct mmu_notifier_subscriptions *subscriptions,
 static bool mn_record_end(const struct mmu_notifier_range *range,
 			  struct mmu_record *copy)
 {
-	struct mn_bucket *bucket = mn_lock_bucket();
-	struct mmu_record *record = mn_find_range(bucket, range);
+	struct mn_bucket *bucket = mn_own_bucket();
+	struct mmu_record *record;
 
+	spin_lock(&bucket->lock);
+	record = mn_find_range(bucket, range);
 	if (record) {
 		*copy = *record;
 		mn_free(record);
@@ -272,9 +278,11 @@ void mmu_record_end(struct mmu_notifier_range *range)
 /* A callback is about to be called. */
 void mmu_record_call(const struct mmu_notifier_range *range, const void *callback)
 {
-	struct mn_bucket *bucket = mn_lock_bucket();
-	struct mmu_record *record = mn_find_range(bucket, range);
+	struct mn_bucket *bucket = mn_own_bucket();
+	struct mmu_record *record;
 
+	spin_lock(&bucket->lock);
+	record = mn_find_range(bucket, range);
 	if (record) {
 		record->callback = callback;
 		record->called = ktime_get_ns();
@@ -288,10 +296,12 @@ void mmu_record_call(const struct mmu_notifier_range *range, const void *callbac
 void mmu_record_called(const struct mmu_notifier_range *range, const void *who,
 		       const void *callback, int result)
 {
-	struct mn_bucket *bucket = mn_lock_bucket();
-	struct mmu_record *record = mn_find_range(bucket, range), copy = {};
+	struct mn_bucket *bucket = mn_own_bucket();
+	struct mmu_record *record, copy = {};
 	u64 took = 0;
 
+	spin_lock(&bucket->lock);
+	record = mn_find_range(bucket, range);
 	if (record) {
 		copy = *record;
 		record->callback = NULL;
@@ -313,10 +323,13 @@ void mmu_record_called(const struct mmu_notifier_range *range, const void *who,
 /* Is a callback of this range of the running task being run? */
 bool mmu_record_calling(const struct mmu_notifier_range *range)
 {
-	struct mn_bucket *bucket = mn_lock_bucket();
-	struct mmu_record *record = mn_find_range(bucket, range);
-	bool ret = record && record->callback;
+	struct mn_bucket *bucket = mn_own_bucket();
+	struct mmu_record *record;
+	bool ret;
 
+	spin_lock(&bucket->lock);
+	record = mn_find_range(bucket, range);
+	ret = record && record->callback;
 	spin_unlock(&bucket->lock);
 	return ret;
 }
@@ -402,11 +415,15 @@ const char *mmu_exemption_name(enum mmu_exemption why)
 enum mmu_coverage mmu_record_covers(struct mm_struct *mm, unsigned long start,
 				    unsigned long end)
 {
-	struct mn_bucket *bucket = mn_lock_bucket();
-	enum mmu_coverage ret = bucket->lost ? MMU_COVERAGE_UNKNOWN : MMU_UNCOVERED;
+	struct mn_bucket *bucket = mn_own_bucket();
+	enum mmu_coverage ret = MMU_UNCOVERED;
 	struct mmu_record *record;
 
-	mn_for_each_own(record, bucket) {
+	spin_lock(&bucket->lock);
+	if (bucket->lost)
+		ret = MMU_COVERAGE_UNKNOWN;
+	for (record = mn_next_own(bucket, NULL); record;
+	     record = mn_next_own(bucket, record)) {
 		if (record->mm == mm && record->start <= start &&
 		    end - 1 <= record->end - 1) {
 			ret = MMU_COVERED;
@@ -430,10 +447,12 @@ struct mmu_notifier_range *mmu_record_find(struct mm_struct *mm,
 					   unsigned long last)
 {
 	const struct mmu_notifier_range *range = NULL;
-	struct mn_bucket *bucket = mn_lock_bucket();
+	struct mn_bucket *bucket = mn_own_bucket();
 	struct mmu_record *record;
 
-	mn_for_each_own(record, bucket) {
+	spin_lock(&bucket->lock);
+	for (record = mn_next_own(bucket, NULL); record;
+	     record = mn_next_own(bucket, record)) {
 		if (record->mm == mm && record->range && record->start <= last &&
 		    record->end - 1 >= start) {
 			range = record->range;
@@ -458,8 +477,10 @@ void mmu_record_print(struct mm_struct *mm)
 
 	if (!mmu_recording())
 		return;
-	bucket = mn_lock_bucket();
-	mn_for_each_own(record, bucket) {
+	bucket = mn_own_bucket();
+	spin_lock(&bucket->lock);
+	for (record = mn_next_own(bucket, NULL); record;
+	     record = mn_next_own(bucket, record)) {
 		if (nr < ARRAY_SIZE(own))
 			own[nr++] = *record;
 	}
@@ -480,9 +501,11 @@ void mmu_record_print(struct mm_struct *mm)
 void mmu_record_exempt(struct mm_struct *mm, unsigned long start,
 		       unsigned long end, enum mmu_exemption why)
 {
-	struct mn_bucket *bucket = mn_lock_bucket();
-	struct mmu_record *record = mn_claim(bucket);
+	struct mn_bucket *bucket = mn_own_bucket();
+	struct mmu_record *record;
 
+	spin_lock(&bucket->lock);
+	record = mn_claim(bucket);
 	if (record) {
 		record->mm = mm;
 		record->start = start;
@@ -495,11 +518,13 @@ void mmu_record_exempt(struct mm_struct *mm, unsigned long start,
 /* The exemption of the running task ends. */
 void mmu_record_unexempt(void)
 {
-	struct mn_bucket *bucket = mn_lock_bucket();
+	struct mn_bucket *bucket = mn_own_bucket();
 	struct mmu_record *record;
 	bool found = false;
 
-	mn_for_each_own(record, bucket) {
+	spin_lock(&bucket->lock);
+	for (record = mn_next_own(bucket, NULL); record;
+	     record = mn_next_own(bucket, record)) {
 		if (record->exempt) {
 			mn_free(record);
 			found = true;

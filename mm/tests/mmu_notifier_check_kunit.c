@@ -129,39 +129,50 @@ static void contract_kept(struct kunit *test)
  * Balance
  */
 
+/* Far down the stack, below whatever starts a range afterwards. */
 static noinline void range_forgotten(struct mm_struct *mm,
-				     struct mmu_notifier_range *copy)
+				     struct mmu_notifier_range *copy, int depth)
 {
 	struct mmu_notifier_range range;
 
+	if (depth) {
+		range_forgotten(mm, copy, depth - 1);
+		barrier_data(&range);	/* no jump: the frame stays */
+		return;
+	}
 	range_init(&range, mm, PAGE(0), PAGE(1));
 	mmu_notifier_invalidate_range_start(&range);
 	*copy = range;
 }
 
-/* Called from the same frame, so that their own is the same as well. */
-static noinline void two_ranges_forgotten(struct mm_struct *mm,
-					  struct mmu_notifier_range *copies)
-{
-	range_forgotten(mm, &copies[0]);
-	range_forgotten(mm, &copies[1]);
-}
-
 static void start_without_end(struct kunit *test)
 {
+	struct mmu_notifier_range copies[2], range;
 	struct mnk_mm *m = mnk_mm(test);
 	struct driver *d = driver(test, m);
-	struct mmu_notifier_range copies[2];
 
-	two_ranges_forgotten(m->mm, copies);
+	/* In the same place: a loop, say, that does not end what it starts. */
+	range_init(&range, m->mm, PAGE(0), PAGE(1));
+	mmu_notifier_invalidate_range_start(&range);
+	copies[0] = range;
+	range_init(&range, m->mm, PAGE(0), PAGE(1));
+	mmu_notifier_invalidate_range_start(&range);
 	EXPECT_REPORTS(test, MMU_REPORT_BALANCE, 1);
+	mmu_notifier_invalidate_range_end(&range);
+	EXPECT_REPORTS(test, MMU_REPORT_BALANCE, 0);
 
-	/* So that the mm can be left: what ends here did not begin here. */
+	/* In a function that has returned. */
+	range_forgotten(m->mm, &copies[1], 20);
+	EXPECT_REPORTS(test, MMU_REPORT_BALANCE, 0);
+	range_init(&range, m->mm, PAGE(0), PAGE(1));
+	mmu_notifier_invalidate_range_start(&range);
+	EXPECT_REPORTS(test, MMU_REPORT_BALANCE, 1);
+	mmu_notifier_invalidate_range_end(&range);
+	EXPECT_REPORTS(test, MMU_REPORT_BALANCE, 0);
+
+	/* So that the mm can be left; nobody started them as far as is known. */
 	mmu_notifier_invalidate_range_end(&copies[0]);
 	mmu_notifier_invalidate_range_end(&copies[1]);
-	EXPECT_REPORTS(test, MMU_REPORT_BALANCE, 2);
-	range_forgotten(m->mm, &copies[0]);
-	mmu_notifier_invalidate_range_end(&copies[0]);
 	EXPECT_REPORTS(test, MMU_REPORT_BALANCE, 2);
 	driver_gone(d);
 }
@@ -349,7 +360,7 @@ static void waits_for_itself(struct kunit *test)
 static void page_freed_too_early(struct kunit *test)
 {
 	struct page *page = alloc_pages(GFP_KERNEL, 0);
-	struct page *kept = alloc_pages(GFP_KERNEL, 1);
+	struct page *kept = alloc_pages(GFP_KERNEL | __GFP_COMP, 1);
 
 	KUNIT_ASSERT_NOT_NULL(test, page);
 	KUNIT_ASSERT_NOT_NULL(test, kept);
@@ -436,13 +447,14 @@ static void range_without_a_lock(struct kunit *test)
 	struct vm_area_struct *vma = NULL;
 	struct mmu_notifier_range range;
 	struct mnk_mm *m = mnk_mm(test);
-	struct driver *d = driver(test, m);
+	struct driver *d;
 	struct file *file;
 	unsigned long at;
 
 	if (!IS_ENABLED(CONFIG_LOCKDEP))
 		kunit_skip(test, "CONFIG_LOCKDEP is not set; make test-debug has it");
 
+	d = driver(test, m);
 	kthread_use_mm(m->mm);
 	file = shmem_kernel_file_setup("mmu_notifier", PAGE_SIZE, 0);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(file));
