@@ -403,8 +403,9 @@ static int mn_insert(struct mmu_interval_notifier *subscription,
 	subscription->state = MN_INTERVAL_INSERTED;
 	mmu_index_insert(&state->index, subscription);
 	mmu_stats_interval(mm->notifier_subscriptions, mn_callback(ops), 1);
-	spin_unlock(&state->lock);
+	/* Afterwards its callback may remove it, and have it freed. */
 	trace_mmu_notifier_interval_insert(subscription, mn_callback(ops));
+	spin_unlock(&state->lock);
 	return 0;
 }
 
