@@ -83,17 +83,17 @@ seen_by_kvm()
 	! TIMEOUT=600 "$TOP/scripts/qemu.sh" busted-kvm "$GUEST/kvm.job" "$out" \
 		>"$LOGS/busted.log" 2>&1 || return 1
 	{
-		tr -d '\r' <"$out" | grep -aE '^(FAIL|wrong|error)|Assert' || true
+		tr -d '\r' <"$out" | sed -n 's,^  x86_64/.*_test\.c:,line ,p'
 		sed -n 's/^error: busted-kvm: //p' "$LOGS/busted.log"
 	} | head -n 1 | sed 's/^ */invalidate_retry_test /'
 }
 
 build_kvm()
 {
-	local test=$GUEST/kvm/invalidate_retry_test
+	local test=$GUEST/kvm/x86_64/invalidate_retry_test
 	"$TOP/scripts/build.sh" "$SELFTESTS/config" "$SELFTESTS"/configs/{base,"$ARCH",users}.config
 	mkdir -p "${test%/*}"
-	(lock_build; headers; logged users-kvm selftest kvm "${test%/*}" "$test")
+	(lock_build; headers; logged users-kvm selftest kvm "$GUEST/kvm" "$test")
 	printf 'file /bin/%s %s 755 0 0\n' "${test##*/}" "$test" >"$GUEST/kvm.list"
 	BARE=1 "$TOP/scripts/initramfs.sh" "$GUEST/kvm.list"
 	# by its whole name: it reads itself, to load the guest
