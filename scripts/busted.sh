@@ -11,7 +11,10 @@
 
 . "$(dirname "$0")/common.sh"
 
-[ $# -gt 0 ] || set -- "$TOP/$SELFTESTS"/busted/{,kvm/}*.patch
+if [ $# = 0 ]; then
+	set -- "$TOP/$SELFTESTS"/busted/*.patch
+	[ -n "$OTHER" ] || set -- "$@" "$TOP/$SELFTESTS"/busted/kvm/*.patch
+fi
 for p; do
 	[ -e "$p" ] || die "no such break: $p; they are in $SELFTESTS/busted"
 done
@@ -91,7 +94,7 @@ seen_by_kvm()
 build_kvm()
 {
 	local test=$GUEST/kvm/x86_64/invalidate_retry_test
-	"$TOP/scripts/build.sh" "$SELFTESTS/config" "$SELFTESTS"/configs/{base,"$ARCH",users}.config
+	"$TOP/scripts/users-kernels.sh" ours
 	mkdir -p "${test%/*}"
 	(lock_build; headers; logged users-kvm selftest kvm "$GUEST/kvm" "$test")
 	printf 'file /bin/%s %s 755 0 0\n' "${test##*/}" "$test" >"$GUEST/kvm.list"
