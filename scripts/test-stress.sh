@@ -16,22 +16,8 @@ kinds="kvm dmirror kvm,dmirror,mirror"
 [ "$KERNEL" = ours ] || kinds="kvm dmirror kvm,dmirror"
 usr_guest_begin stress stress-ng
 
-# with OPTION STRESSOR: what asks for an option of the kernel
-with()
-{
-	if grep -q "^CONFIG_$1=y" "$KBUILD/.config"; then
-		STRESSORS+=" $2"
-	else
-		say "without the stressor $2: it needs CONFIG_$1"
-	fi
-}
-if [ -z "${STRESSORS:-}" ]; then
-	STRESSORS="vm mmap mremap madvise fork userfaultfd shm memfd brk stack munmap
-		mprotect pageswap pagemove"
-	with CROSS_MEMORY_ATTACH vm-rw
-	with CPUSETS numa
-	with EXT2_FS swap
-fi
+: "${STRESSORS:=vm mmap mremap madvise fork userfaultfd shm memfd brk stack munmap
+	mprotect pageswap pagemove vm-rw numa swap}"
 
 ccache gcc -O2 -Wall -shared -fPIC -isystem "$KBUILD/usr/include" -o "$GUEST/subscribe.so" \
 	"$TOP/$SELFTESTS/users/subscribe.c" -lpthread

@@ -19,7 +19,7 @@ esac
 usr_guest_begin()
 {
 	MORE_PACKAGES=$2 "$TOP/scripts/deps.sh"
-	[ -n "${NO_BUILD:-}" ] || "$TOP/scripts/users-kernels.sh"
+	[ -n "${NO_BUILD:-}" ] || "$TOP/scripts/users-kernels.sh" "$KERNEL"
 	export KBUILD=$BUILD/kbuild-users GUEST=$BUILD/guest-$1
 	mkdir -p "$GUEST"
 }
@@ -41,6 +41,8 @@ usr_guest_run()
 		echo "$4 PATH=\$PATH:/usr/bin"
 		cat "$TOP/scripts/guest-lib"
 		echo "mount -t 9p -o trans=virtio,version=9p2000.L,ro,cache=loose,msize=262144 usr /usr || exit 1"
+		[ "$KERNEL" = stock ] ||
+			echo "[ -c /dev/mmu_mirror ] || { echo 'failed: there is no /dev/mmu_mirror'; exit 1; }"
 		cat "$TOP/scripts/guest-$1"
 	} >"$job"
 	rm -f "$output"

@@ -59,9 +59,8 @@ static ssize_t sleeper_write(struct file *file, const char __user *text, size_t 
 	if (!ms || ms > MAX_MS)
 		return -EINVAL;
 	/* One writer, once: this is for one test. */
-	if (s->ms)
+	if (cmpxchg(&s->ms, 0, ms))
 		return -EBUSY;
-	s->ms = ms;
 	err = mmu_notifier_register(&s->mn, current->mm);
 	if (err)
 		s->ms = 0;
