@@ -160,6 +160,12 @@ mn_leave(struct mmu_notifier_subscriptions *subscriptions,
 	range->subscriptions = NULL;
 }
 
+static bool mn_ended(const struct mmu_notifier *subscription)
+{
+	/* Between other states it may change while who is called by right gets here. */
+	return data_race(subscription->state) == MN_UNUSED;
+}
+
 /*
  * The two callbacks of a range. @recorded is a constant: there is one copy of the
  * loops below for ranges that are recorded, and one without a trace of it.
@@ -173,7 +179,7 @@ mn_call_start(struct mmu_notifier *subscription,
 
 	if (recorded) {
 		mmu_check_late(range, ops->invalidate_range_start,
-			       subscription->state == MN_UNUSED);
+			       mn_ended(subscription));
 		mmu_record_call(range, ops->invalidate_range_start);
 	}
 	mmu_notifier_call_begin(range);
@@ -193,7 +199,7 @@ mn_call_end(struct mmu_notifier *subscription,
 
 	if (recorded) {
 		mmu_check_late(range, ops->invalidate_range_end,
-			       subscription->state == MN_UNUSED);
+			       mn_ended(subscription));
 		mmu_record_call(range, ops->invalidate_range_end);
 	}
 	mmu_notifier_call_begin(range);
@@ -366,11 +372,12 @@ static noinline int mn_start(struct mmu_notifier_subscriptions *subscriptions,
 
 static noinline int
 mn_start_recorded(struct mmu_notifier_subscriptions *subscriptions,
-		  struct mmu_notifier_range *range, unsigned int listening)
+		  struct mmu_notifier_range *range, unsigned int listening,
+		  const void *caller)
 {
 	int ret = 0;
 
-	mmu_record_start(subscriptions, range);
+	mmu_record_start(subscriptions, range, caller);
 	if (listening & MN_TRACK_INTERVALS)
 		ret = mn_start_intervals(subscriptions, range,
 					 listening & MN_TRACK_LIST, true);
@@ -387,7 +394,8 @@ int __mmu_notifier_invalidate_range_start(struct mmu_notifier_range *range)
 	unsigned int listening = mn_listening(subscriptions);
 
 	if (mmu_recording())
-		return mn_start_recorded(subscriptions, range, listening);
+		return mn_start_recorded(subscriptions, range, listening,
+					 __builtin_return_address(0));
 	if (listening & MN_TRACK_INTERVALS)
 		return mn_start_with_intervals(subscriptions, range,
 					       listening & MN_TRACK_LIST);
@@ -397,7 +405,7 @@ int __mmu_notifier_invalidate_range_start(struct mmu_notifier_range *range)
 }
 
 static __always_inline void mn_end(struct mmu_notifier_range *range,
-				   bool recorded)
+				   bool recorded, const void *caller)
 {
 	struct mmu_notifier_subscriptions *subscriptions = range->subscriptions;
 
@@ -405,22 +413,23 @@ static __always_inline void mn_end(struct mmu_notifier_range *range,
 	if (likely(range->tracked & MN_TRACK_LIST))
 		mn_list_end(subscriptions, range, 0, recorded);
 	if (recorded)
-		mmu_record_end(range);
+		mmu_record_end(range, caller);
 	mn_leave(subscriptions, range);
 	lock_map_release(&__mmu_notifier_invalidate_range_start_map);
 }
 
-static noinline void mn_end_recorded(struct mmu_notifier_range *range)
+static noinline void mn_end_recorded(struct mmu_notifier_range *range,
+				     const void *caller)
 {
-	mn_end(range, true);
+	mn_end(range, true, caller);
 }
 
 void __mmu_notifier_invalidate_range_end(struct mmu_notifier_range *range)
 {
 	if (mmu_recording())
-		mn_end_recorded(range);
+		mn_end_recorded(range, __builtin_return_address(0));
 	else
-		mn_end(range, false);
+		mn_end(range, false, NULL);
 }
 
 /*
@@ -456,9 +465,9 @@ mn_called_one(struct mmu_notifier_subscriptions *subscriptions,
 				 mmu_trace_clock() - began);
 }
 
-static noinline int
-mn_call_each(struct mm_struct *mm, unsigned int callback, unsigned long start,
-	     unsigned long end)
+static __always_inline int
+mn_walk(struct mm_struct *mm, unsigned int callback, unsigned long start,
+	unsigned long end, bool recorded)
 {
 	struct mmu_notifier_subscriptions *subscriptions =
 		READ_ONCE(mm->notifier_subscriptions);
@@ -470,7 +479,7 @@ mn_call_each(struct mm_struct *mm, unsigned int callback, unsigned long start,
 	hlist_for_each_entry_srcu(subscription, &subscriptions->list, hlist,
 				  true) {
 		const struct mmu_notifier_ops *ops = subscription->ops;
-		u64 began = mmu_recording() ? mmu_trace_clock() : 0;
+		u64 began = recorded ? mmu_trace_clock() : 0;
 
 		switch (callback) {
 		case MN_CLEAR_FLUSH_YOUNG:
@@ -500,11 +509,27 @@ mn_call_each(struct mm_struct *mm, unsigned int callback, unsigned long start,
 						      end);
 			break;
 		}
-		if (began)
+		if (recorded)
 			mn_called_one(subscriptions, ops, callback, began);
 	}
 	srcu_up_read(&subscriptions->srcu, idx);
 	return young;
+}
+
+static noinline int mn_call_each_recorded(struct mm_struct *mm,
+					  unsigned int callback,
+					  unsigned long start,
+					  unsigned long end)
+{
+	return mn_walk(mm, callback, start, end, true);
+}
+
+static noinline int mn_call_each(struct mm_struct *mm, unsigned int callback,
+				 unsigned long start, unsigned long end)
+{
+	if (mmu_recording())
+		return mn_call_each_recorded(mm, callback, start, end);
+	return mn_walk(mm, callback, start, end, false);
 }
 
 int __mmu_notifier_clear_flush_young(struct mm_struct *mm, unsigned long start,
@@ -769,12 +794,12 @@ void __mmu_notifier_release(struct mm_struct *mm)
 					MMU_NOTIFIER_RANGE_BLOCKABLE, mm, 0,
 					ULONG_MAX);
 		if (mmu_recording())
-			mmu_record_start(subscriptions, &range);
+			mmu_record_start(subscriptions, &range, __mmu_notifier_release);
 		mmu_interval_prepare(&subscriptions->intervals, &range);
 		smp_mb();	/* (C) */
 		mmu_interval_start(&subscriptions->intervals, &range);
 		if (mmu_recording())
-			mmu_record_end(&range);
+			mmu_record_end(&range, __mmu_notifier_release);
 		mmu_flight_end(&subscriptions->intervals, &range);
 	}
 

@@ -36,12 +36,12 @@
 #include "mmu_notifier_check.h"
 #include "mmu_notifier_record.h"
 
-/* Drivers ask it when an SPTE comes or goes. */
-DEFINE_STATIC_KEY_FALSE(mmu_notifier_checking);
-EXPORT_SYMBOL_GPL(mmu_notifier_checking);
-
 /* Bits of enum mmu_report_kind. Written at boot. */
 unsigned int mmu_notifier_checks __ro_after_init;
+
+/* Exported for drivers that say where their SPTEs point to. */
+DEFINE_STATIC_KEY_FALSE(mmu_notifier_checking);
+EXPORT_SYMBOL_GPL(mmu_notifier_checking);
 
 unsigned int mmu_notifier_slow_ms = 1000;
 module_param_named(slow_ms, mmu_notifier_slow_ms, uint, 0644);
@@ -51,6 +51,7 @@ static const char * const mmu_kind_names[MMU_REPORT_KINDS] = {
 	[MMU_REPORT_COVERAGE]	= "coverage",
 	[MMU_REPORT_LOCKS]	= "locks",
 	[MMU_REPORT_BALANCE]	= "balance",
+	[MMU_REPORT_SEQUENCE]	= "sequence",
 	[MMU_REPORT_SLEPT]	= "slept",
 	[MMU_REPORT_DEADLOCK]	= "deadlock",
 	[MMU_REPORT_LATE]	= "late",
@@ -174,54 +175,91 @@ static bool mn_locked(const struct mmu_notifier_range *range)
 #endif
 
 static void mn_check_locks(const struct mmu_notifier_range *range,
-			   const char *where)
+			   const void *caller, const char *what)
 {
 	/* Exit keeps everybody out; a test's mm has no VMAs. */
 	if (!mmu_checks(MMU_REPORT_LOCKS) || !atomic_read(&range->mm->mm_users) ||
 	    mn_locked(range))
 		return;
-	mmu_notifier_report(MMU_REPORT_LOCKS, range->subscriptions, range->mm,
-			    "a range %s without a lock that registration passes through",
-			    where);
+	mmu_notifier_report(MMU_REPORT_LOCKS, caller, range->mm,
+			    "%pS %s [%#lx, %#lx) for %s without a lock that registration passes through",
+			    caller, what, range->start, range->end,
+			    mmu_event_name(range->event));
 }
 
 /*
  * Ranges
  */
 
-void __mmu_check_start(const struct mmu_notifier_range *range)
+void __mmu_check_start(const struct mmu_notifier_range *range,
+		       const void *caller)
 {
-	mn_check_locks(range, "starts");
+	mn_check_locks(range, caller, "starts");
 }
 
 /* The frame that the range was in has returned, or the task has exited. */
 void mmu_check_not_ended(const struct mmu_record *record)
 {
 	if (mmu_checks(MMU_REPORT_BALANCE))
-		mmu_notifier_report(MMU_REPORT_BALANCE, mmu_check_not_ended, NULL,
-				    "a range [%#lx, %#lx) for %s was started and not ended by %s/%d",
-				    record->start, record->end,
+		mmu_notifier_report(MMU_REPORT_BALANCE, record->caller, NULL,
+				    "%pS started [%#lx, %#lx) for %s, and %s/%d has not ended it",
+				    record->caller, record->start, record->end,
 				    mmu_event_name(record->event),
 				    record->task->comm, record->task->pid);
 }
 
-void __mmu_check_end(const struct mmu_notifier_range *range,
+struct mn_foreign {
+	const struct mmu_notifier_range *range;
+	struct mmu_record record;
+};
+
+/* Take the record away from the task that started the range, reference and all. */
+static void mn_take(struct mmu_record *record, void *data)
+{
+	struct mn_foreign *foreign = data;
+
+	if (record->range != foreign->range || foreign->record.task)
+		return;
+	foreign->record = *record;
+	record->task = NULL;
+}
+
+static void mn_ends_what_it_did_not_start(const struct mmu_notifier_range *range,
+					  const void *caller)
+{
+	struct mn_foreign foreign = { .range = range };
+	struct task_struct *task;
+
+	mmu_record_each(mn_take, &foreign);
+	task = foreign.record.task;
+	if (task) {
+		mmu_notifier_report(MMU_REPORT_BALANCE, caller, range->mm,
+				    "%pS ends [%#lx, %#lx), which %pS started in another task, %s/%d",
+				    caller, range->start, range->end,
+				    foreign.record.caller, task->comm, task->pid);
+		put_task_struct(task);
+	} else {
+		mmu_notifier_report(MMU_REPORT_BALANCE, caller, range->mm,
+				    "%pS ends [%#lx, %#lx), which nobody has started",
+				    caller, range->start, range->end);
+	}
+}
+
+void __mmu_check_end(const struct mmu_notifier_range *range, const void *caller,
 		     const struct mmu_record *record)
 {
-	mn_check_locks(range, "ends");
+	mn_check_locks(range, caller, "ends");
 	if (!mmu_checks(MMU_REPORT_BALANCE))
 		return;
 	if (!record) {
-		mmu_notifier_report(MMU_REPORT_BALANCE, __mmu_check_end, range->mm,
-				    "a range [%#lx, %#lx) ends that this task did not start",
-				    range->start, range->end);
+		mn_ends_what_it_did_not_start(range, caller);
 	} else if (record->task && (record->mm != range->mm ||
 				    record->start != range->start ||
 				    record->end != range->end)) {
-		mmu_notifier_report(MMU_REPORT_BALANCE, __mmu_check_end, range->mm,
-				    "a range began as [%#lx, %#lx) and ends as [%#lx, %#lx)",
-				    record->start, record->end, range->start,
-				    range->end);
+		mmu_notifier_report(MMU_REPORT_BALANCE, caller, range->mm,
+				    "%pS started [%#lx, %#lx), and %pS ends it as [%#lx, %#lx)",
+				    record->caller, record->start, record->end,
+				    caller, range->start, range->end);
 	}
 }
 
@@ -253,7 +291,9 @@ void __mmu_check_called(const struct mmu_notifier_range *range,
 	const void *callback = record->callback;
 	unsigned int limit = READ_ONCE(mmu_notifier_slow_ms);
 
-	if (mmu_checks(MMU_REPORT_SLEPT) && !mmu_notifier_range_blockable(range) &&
+	/* With PREEMPT_RT a spinlock may sleep, which is not meant. */
+	if (mmu_checks(MMU_REPORT_SLEPT) && !IS_ENABLED(CONFIG_PREEMPT_RT) &&
+	    !mmu_notifier_range_blockable(range) &&
 	    current->nvcsw != record->switches)
 		mmu_notifier_report(MMU_REPORT_SLEPT, callback, range->mm,
 				    "%ps slept in a range that is not blockable",
@@ -264,7 +304,7 @@ void __mmu_check_called(const struct mmu_notifier_range *range,
 		struct mmu_process owner;
 
 		mmu_process_of(range->mm, &owner);
-		pr_warn_ratelimited("%pS took %llu ms for %s/%d, called by %s/%d\n",
+		pr_warn_ratelimited("slow: %pS took %llu ms for %s/%d, called by %s/%d\n",
 				    callback, took / NSEC_PER_MSEC, owner.comm,
 				    owner.pid, current->comm, current->pid);
 	}
@@ -326,7 +366,7 @@ static void mn_watchdog(struct work_struct *work)
 		if (stuck.dead) {
 			mmu_check_not_ended(record);
 		} else if (mmu_checks(MMU_REPORT_SLOW)) {
-			pr_warn("%pS has not returned for %llu ms to %s/%d, for %s [%#lx, %#lx) of %s/%d\n",
+			pr_warn("slow: %pS has not returned for %llu ms to %s/%d, for %s [%#lx, %#lx) of %s/%d\n",
 				record->callback,
 				(stuck.now - record->called) / NSEC_PER_MSEC,
 				task->comm, task->pid,
@@ -447,7 +487,7 @@ static int __init mn_parse(char *words)
 		else if (kind >= 0)
 			mmu_notifier_checks |= BIT(kind);
 		else
-			pr_err("debug_mmu_notifier=%s: all, off, coverage, locks, balance, slept, deadlock, late, slow and pages are known\n",
+			pr_err("debug_mmu_notifier=%s: all, off, coverage, locks, balance, sequence, slept, deadlock, late, slow and pages are known\n",
 			       word);
 	}
 	return 0;

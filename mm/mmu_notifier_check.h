@@ -11,6 +11,7 @@
 #define _MM_MMU_NOTIFIER_CHECK_H
 
 #include <linux/mm_types.h>
+#include <linux/mmu_notifier.h>
 #include <linux/mmu_notifier_check.h>
 #include <linux/mmu_notifier_coverage.h>
 #include <linux/mmu_notifier_hooks.h>
@@ -24,6 +25,8 @@ struct page_ext_operations;
  * @MMU_REPORT_LOCKS: a range starts or ends under none of the locks that
  *	registration passes through. Needs lockdep.
  * @MMU_REPORT_BALANCE: a start without its end, or another range's (R5).
+ * @MMU_REPORT_SEQUENCE: a callback does not store the sequence that the readers
+ *	of its subscription rely on (R3).
  * @MMU_REPORT_SLEPT: a callback slept that must not.
  * @MMU_REPORT_DEADLOCK: somebody waits for ranges of an mm from within one.
  * @MMU_REPORT_LATE: a callback is called after its subscription has ended (R6).
@@ -35,6 +38,7 @@ enum mmu_report_kind {
 	MMU_REPORT_COVERAGE,
 	MMU_REPORT_LOCKS,
 	MMU_REPORT_BALANCE,
+	MMU_REPORT_SEQUENCE,
 	MMU_REPORT_SLEPT,
 	MMU_REPORT_DEADLOCK,
 	MMU_REPORT_LATE,
@@ -69,8 +73,9 @@ __printf(4, 5)
 void mmu_notifier_report(enum mmu_report_kind kind, const void *who,
 			 struct mm_struct *mm, const char *fmt, ...);
 
-void __mmu_check_start(const struct mmu_notifier_range *range);
-void __mmu_check_end(const struct mmu_notifier_range *range,
+void __mmu_check_start(const struct mmu_notifier_range *range,
+		       const void *caller);
+void __mmu_check_end(const struct mmu_notifier_range *range, const void *caller,
 		     const struct mmu_record *record);
 void __mmu_check_called(const struct mmu_notifier_range *range,
 			const struct mmu_record *record, u64 took);
@@ -79,17 +84,19 @@ void __mmu_check_wait(struct mm_struct *mm, unsigned long start,
 void __mmu_check_page_free(struct page *page, unsigned int order);
 void mmu_check_not_ended(const struct mmu_record *record);
 
-static inline void mmu_check_start(const struct mmu_notifier_range *range)
+static inline void mmu_check_start(const struct mmu_notifier_range *range,
+				   const void *caller)
 {
 	if (static_branch_unlikely(&mmu_notifier_checking))
-		__mmu_check_start(range);
+		__mmu_check_start(range, caller);
 }
 
 static inline void mmu_check_end(const struct mmu_notifier_range *range,
+				 const void *caller,
 				 const struct mmu_record *record)
 {
 	if (static_branch_unlikely(&mmu_notifier_checking))
-		__mmu_check_end(range, record);
+		__mmu_check_end(range, caller, record);
 }
 
 static inline void mmu_check_called(const struct mmu_notifier_range *range,
@@ -133,6 +140,33 @@ static inline void mmu_check_late(const struct mmu_notifier_range *range,
 }
 
 /**
+ * mmu_check_sequence() - has an interval subscription stored the sequence?
+ * @subscription: the subscription that was told.
+ * @range: what it was told.
+ * @callback: the one that was called.
+ * @before: its sequence before that.
+ *
+ * Matters if its readers ask mmu_interval_read_retry(). Ranges in parallel store
+ * theirs in any order, but none stores what was there before.
+ */
+static inline void
+mmu_check_sequence(const struct mmu_interval_notifier *subscription,
+		   const struct mmu_notifier_range *range, const void *callback,
+		   unsigned long before)
+{
+	if (!mmu_checks(MMU_REPORT_SEQUENCE) || !READ_ONCE(subscription->retries) ||
+	    READ_ONCE(subscription->invalidate_seq) != before)
+		return;
+	/* What a driver causes itself, and the end, it may disregard. */
+	if (range->event != MMU_NOTIFY_MIGRATE &&
+	    range->event != MMU_NOTIFY_EXCLUSIVE &&
+	    range->event != MMU_NOTIFY_RELEASE)
+		mmu_notifier_report(MMU_REPORT_SEQUENCE, callback, range->mm,
+				    "%ps did not call mmu_interval_set_seq()",
+				    callback);
+}
+
+/**
  * mmu_check_page_free() - a page goes back to the allocator
  * @page: the first page.
  * @order: how many there are, as a power of two.
@@ -149,11 +183,13 @@ static inline void mmu_check_not_ended(const struct mmu_record *record)
 {
 }
 
-static inline void mmu_check_start(const struct mmu_notifier_range *range)
+static inline void mmu_check_start(const struct mmu_notifier_range *range,
+				   const void *caller)
 {
 }
 
 static inline void mmu_check_end(const struct mmu_notifier_range *range,
+				 const void *caller,
 				 const struct mmu_record *record)
 {
 }
@@ -171,6 +207,13 @@ static inline void mmu_check_wait(struct mm_struct *mm, unsigned long start,
 
 static inline void mmu_check_late(const struct mmu_notifier_range *range,
 				  const void *callback, bool ended)
+{
+}
+
+static inline void
+mmu_check_sequence(const struct mmu_interval_notifier *subscription,
+		   const struct mmu_notifier_range *range, const void *callback,
+		   unsigned long before)
 {
 }
 

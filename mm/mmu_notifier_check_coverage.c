@@ -227,7 +227,8 @@ void __mmu_notifier_exempt_begin(struct mm_struct *mm, unsigned long start,
 {
 	/* Who is not subscribed must not pay for a record, nor use one up. */
 	if (READ_ONCE(mm->notifier_subscriptions))
-		mmu_record_exempt(mm, start, end, why);
+		mmu_record_exempt(mm, start, end, why,
+				  __builtin_return_address(0));
 }
 
 /* See mmu_notifier_exempt_end(). */

@@ -90,28 +90,6 @@ void mmu_interval_destroy(struct mmu_interval_state *state)
  * Ranges
  */
 
-/*
- * A driver whose readers ask mmu_interval_read_retry() has to store the sequence.
- * Ranges in parallel store theirs in any order, but none stores what was there
- * @before.
- */
-static void mn_check_seq(const struct mmu_interval_notifier *subscription,
-			 const struct mmu_notifier_range *range,
-			 unsigned long before)
-{
-	if (!IS_ENABLED(CONFIG_DEBUG_MMU_NOTIFIER) ||
-	    !READ_ONCE(subscription->retries))
-		return;
-	/* What a driver causes itself, and the end, it may disregard. */
-	if (range->event == MMU_NOTIFY_MIGRATE ||
-	    range->event == MMU_NOTIFY_EXCLUSIVE ||
-	    range->event == MMU_NOTIFY_RELEASE)
-		return;
-	WARN_ONCE(READ_ONCE(subscription->invalidate_seq) == before,
-		  "%ps did not call mmu_interval_set_seq()\n",
-		  subscription->ops);
-}
-
 /* The callback that is called first. */
 static const void *mn_callback(const struct mmu_interval_notifier_ops *ops)
 {
@@ -134,18 +112,22 @@ static noinline bool mn_refused(const struct mmu_interval_notifier *subscription
 	return ret;
 }
 
-/* Tell one. What it has begun and not finished is added to @unfinished. */
+/*
+ * Tell one. What it has begun and not finished is added to @unfinished. @recorded
+ * is a constant, here and in what calls this: as in the list half, ranges that are
+ * not recorded have a copy of the loop without a trace of it.
+ */
 static __always_inline bool
 mn_invalidate_one(struct mmu_interval_notifier *subscription,
 		  const struct mmu_notifier_range *range, unsigned long seq,
-		  struct llist_node **unfinished)
+		  struct llist_node **unfinished, bool recorded)
 {
 	const struct mmu_interval_notifier_ops *ops = subscription->ops;
-	unsigned long before = IS_ENABLED(CONFIG_DEBUG_MMU_NOTIFIER) ?
-		READ_ONCE(subscription->invalidate_seq) : 0;
+	unsigned long before = 0;
 	bool done;
 
-	if (mmu_recording()) {
+	if (recorded) {
+		before = READ_ONCE(subscription->invalidate_seq);
 		mmu_check_late(range, mn_callback(ops),
 			       READ_ONCE(subscription->state) == MN_INTERVAL_REMOVED);
 		mmu_record_call(range, mn_callback(ops));
@@ -164,19 +146,22 @@ mn_invalidate_one(struct mmu_interval_notifier *subscription,
 		}
 	}
 	mmu_notifier_call_end(range);
-	if (mmu_recording())
+	if (recorded)
 		mmu_record_called(range, mn_callback(ops), mn_callback(ops),
 				  done ? 0 : -EAGAIN);
 
 	if (unlikely(!done))
 		return mn_refused(subscription, range);
-	mn_check_seq(subscription, range, before);
+	if (recorded)
+		mmu_check_sequence(subscription, range, mn_callback(ops),
+				   before);
 	return true;
 }
 
 /* The second pass: all have begun before the first one is waited for. */
-static void mn_finish(const struct mmu_notifier_range *range,
-		      struct llist_node *unfinished)
+static __always_inline void mn_finish(const struct mmu_notifier_range *range,
+				      struct llist_node *unfinished,
+				      bool recorded)
 {
 	struct mmu_interval_notifier_finish *finish, *next;
 
@@ -184,10 +169,10 @@ static void mn_finish(const struct mmu_notifier_range *range,
 	llist_for_each_entry_safe(finish, next, unfinished, link) {
 		const struct mmu_interval_notifier_ops *ops = finish->notifier->ops;
 
-		if (mmu_recording())
+		if (recorded)
 			mmu_record_call(range, ops->invalidate_finish);
 		ops->invalidate_finish(finish);
-		if (mmu_recording())
+		if (recorded)
 			mmu_record_called(range, mn_callback(ops),
 					  ops->invalidate_finish, 0);
 	}
@@ -215,8 +200,9 @@ static void mn_unpin(struct mmu_interval_state *state,
 }
 
 /* There seems to be somebody to be told, or there was no slot free. */
-static noinline int mn_start_slow(struct mmu_interval_state *state,
-				  struct mmu_notifier_range *range)
+static __always_inline int mn_tell(struct mmu_interval_state *state,
+				   struct mmu_notifier_range *range,
+				   bool recorded)
 {
 	struct mmu_interval_notifier *subs[MN_BATCH], *cursor;
 	struct llist_node *unfinished = NULL;
@@ -245,7 +231,8 @@ static noinline int mn_start_slow(struct mmu_interval_state *state,
 			range->slot = NULL;
 		}
 		for (i = 0; i < nr && !ret; i++) {
-			if (!mn_invalidate_one(subs[i], range, seq, &unfinished))
+			if (!mn_invalidate_one(subs[i], range, seq, &unfinished,
+					       recorded))
 				ret = -EAGAIN;
 		}
 		if (!cursor)
@@ -256,8 +243,20 @@ static noinline int mn_start_slow(struct mmu_interval_state *state,
 		mn_unpin(state, cursor);
 	}
 	if (unfinished)
-		mn_finish(range, unfinished);
+		mn_finish(range, unfinished, recorded);
 	return ret;
+}
+
+static noinline int mn_start_slow(struct mmu_interval_state *state,
+				  struct mmu_notifier_range *range)
+{
+	return mn_tell(state, range, false);
+}
+
+static noinline int mn_start_slow_recorded(struct mmu_interval_state *state,
+					   struct mmu_notifier_range *range)
+{
+	return mn_tell(state, range, true);
 }
 
 /*
@@ -300,6 +299,8 @@ int mmu_interval_start(struct mmu_interval_state *state,
 	if (likely(range->slot &&
 		   !mmu_index_changed(&state->index, range->index_seq)))
 		return 0;
+	if (mmu_recording())
+		return mn_start_slow_recorded(state, range);
 	return mn_start_slow(state, range);
 }
 

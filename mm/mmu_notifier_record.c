@@ -184,7 +184,7 @@ static bool mn_frame_returned(const struct mmu_record *record,
 
 /* A range begins: before the first callback. */
 void mmu_record_start(struct mmu_notifier_subscriptions *subscriptions,
-		      const struct mmu_notifier_range *range)
+		      const struct mmu_notifier_range *range, const void *caller)
 {
 	struct mn_bucket *bucket;
 	struct mmu_record *record, stale = {};
@@ -206,13 +206,14 @@ void mmu_record_start(struct mmu_notifier_subscriptions *subscriptions,
 		record->end = range->end;
 		record->event = range->event;
 		record->flags = range->flags;
+		record->caller = caller;
 	}
 	spin_unlock(&bucket->lock);
 
 	atomic64_inc(&subscriptions->stats.ranges);
 	if (stale.range)
 		mmu_check_not_ended(&stale);
-	mmu_check_start(range);
+	mmu_check_start(range, caller);
 	trace_mmu_notifier_range_start(range);
 }
 
@@ -262,12 +263,12 @@ void mmu_record_started(struct mmu_notifier_subscriptions *subscriptions,
 }
 
 /* A range ends: after the last callback, and still in flight. */
-void mmu_record_end(struct mmu_notifier_range *range)
+void mmu_record_end(struct mmu_notifier_range *range, const void *caller)
 {
 	struct mmu_record record = {};
 	bool found = mn_record_end(range, &record);
 
-	mmu_check_end(range, found ? &record : NULL);
+	mmu_check_end(range, caller, found ? &record : NULL);
 	mn_trace_end(range, 0, &record);
 }
 
@@ -489,17 +490,19 @@ void mmu_record_print(struct mm_struct *mm)
 	if (!nr)
 		pr_warn("  no range of this task is in flight\n");
 	for (i = 0; i < nr; i++)
-		pr_warn("  %s [%#lx, %#lx)%s, since %llu us\n",
+		pr_warn("  %s [%#lx, %#lx)%s, since %llu us by %ps\n",
 			own[i].range ? mmu_event_name(own[i].event) :
 			mmu_exemption_name(own[i].exempt),
 			own[i].start, own[i].end,
 			own[i].mm == mm ? "" : " of another mm",
-			(ktime_get_ns() - own[i].began) / NSEC_PER_USEC);
+			(ktime_get_ns() - own[i].began) / NSEC_PER_USEC,
+			own[i].caller);
 }
 
 /* An exemption begins. They do not nest. */
 void mmu_record_exempt(struct mm_struct *mm, unsigned long start,
-		       unsigned long end, enum mmu_exemption why)
+		       unsigned long end, enum mmu_exemption why,
+		       const void *caller)
 {
 	struct mn_bucket *bucket = mn_own_bucket();
 	struct mmu_record *record;
@@ -511,6 +514,7 @@ void mmu_record_exempt(struct mm_struct *mm, unsigned long start,
 		record->start = start;
 		record->end = end;
 		record->exempt = why;
+		record->caller = caller;
 	}
 	spin_unlock(&bucket->lock);
 }

@@ -8,8 +8,8 @@
  * has a record as well. Tracepoints, debugfs and the checker live on records.
  *
  * Recording is switched on by whoever wants to see, and counted. While it is off
- * a range pays for one nop in start and one in end, and each callback of an
- * interval subscription for two.
+ * a range pays for one nop in start and one in end, and for another one if it
+ * overlaps interval subscriptions, however many.
  *
  * A record is written by its own task and read by others, both under the lock of
  * the bucket that it is in; nobody sleeps or calls a driver under that lock.
@@ -40,6 +40,7 @@ struct mmu_record;
  * @end: first address behind, in bytes.
  * @event: the reason; of a range.
  * @flags: MMU_NOTIFIER_RANGE_*; of a range.
+ * @caller: who started it.
  * @exempt: the reason; of an exemption.
  * @began: when, in nanoseconds of ktime_get_ns().
  * @callback: the function that is being run, or NULL.
@@ -55,6 +56,7 @@ struct mmu_record {
 	unsigned long end;
 	enum mmu_notifier_event event;
 	unsigned int flags;
+	const void *caller;
 	enum mmu_exemption exempt;
 	u64 began;
 	const void *callback;
@@ -140,10 +142,10 @@ int mmu_record_get(void);
 void mmu_record_put(void);
 
 void mmu_record_start(struct mmu_notifier_subscriptions *subscriptions,
-		      const struct mmu_notifier_range *range);
+		      const struct mmu_notifier_range *range, const void *caller);
 void mmu_record_started(struct mmu_notifier_subscriptions *subscriptions,
 			const struct mmu_notifier_range *range, int ret);
-void mmu_record_end(struct mmu_notifier_range *range);
+void mmu_record_end(struct mmu_notifier_range *range, const void *caller);
 void mmu_record_call(const struct mmu_notifier_range *range, const void *callback);
 void mmu_record_called(const struct mmu_notifier_range *range, const void *who,
 		       const void *callback, int result);
@@ -179,7 +181,8 @@ struct mmu_notifier_range *mmu_record_find(struct mm_struct *mm,
 					   unsigned long last);
 void mmu_record_print(struct mm_struct *mm);
 void mmu_record_exempt(struct mm_struct *mm, unsigned long start,
-		       unsigned long end, enum mmu_exemption why);
+		       unsigned long end, enum mmu_exemption why,
+		       const void *caller);
 void mmu_record_unexempt(void);
 void mmu_record_each(void (*look)(struct mmu_record *record, void *data),
 		     void *data);
@@ -193,7 +196,7 @@ static __always_inline bool mmu_recording(void)
 
 static inline void
 mmu_record_start(struct mmu_notifier_subscriptions *subscriptions,
-		 const struct mmu_notifier_range *range)
+		 const struct mmu_notifier_range *range, const void *caller)
 {
 }
 
@@ -203,7 +206,8 @@ mmu_record_started(struct mmu_notifier_subscriptions *subscriptions,
 {
 }
 
-static inline void mmu_record_end(struct mmu_notifier_range *range)
+static inline void mmu_record_end(struct mmu_notifier_range *range,
+				  const void *caller)
 {
 }
 

@@ -226,6 +226,8 @@ static void sleeps_where_it_must_not(struct kunit *test)
 	struct driver *d;
 	struct mmu_notifier_range range;
 
+	if (IS_ENABLED(CONFIG_PREEMPT_RT))
+		kunit_skip(test, "spinlocks sleep, so nothing is reported");
 	if (IS_ENABLED(CONFIG_DEBUG_ATOMIC_SLEEP))
 		kunit_skip(test, "the scheduler reports it itself, and loudly");
 	d = driver(test, m);
@@ -262,6 +264,53 @@ static void slow_callback(struct kunit *test)
 	WRITE_ONCE(mmu_notifier_slow_ms, limit);
 	d->busy_ms = 0;
 	driver_gone(d);
+}
+
+/*
+ * An interval subscription that does or does not store the sequence.
+ */
+struct forgetful {
+	struct mmu_interval_notifier notifier;
+	bool forgets;
+};
+
+static bool forgetful_invalidate(struct mmu_interval_notifier *notifier,
+				 const struct mmu_notifier_range *range,
+				 unsigned long cur_seq)
+{
+	struct forgetful *f = container_of(notifier, struct forgetful, notifier);
+
+	if (!f->forgets)
+		mmu_interval_set_seq(notifier, cur_seq);
+	return true;
+}
+
+static const struct mmu_interval_notifier_ops forgetful_ops = {
+	.invalidate = forgetful_invalidate,
+};
+
+static void sequence_not_stored(struct kunit *test)
+{
+	struct forgetful *f = kunit_kzalloc(test, sizeof(*f), GFP_KERNEL);
+	struct mnk_mm *m = mnk_mm(test);
+	unsigned long seq;
+
+	KUNIT_ASSERT_NOT_NULL(test, f);
+	KUNIT_ASSERT_EQ(test, mmu_interval_notifier_insert(&f->notifier, m->mm, PAGE(0),
+							   PAGE_SIZE, &forgetful_ops), 0);
+	f->forgets = true;
+	/* As long as no reader asks for it, it does not matter. */
+	mnk_invalidate(test, m, PAGE(0), PAGE(1));
+	seq = mmu_interval_read_begin(&f->notifier);
+	mnk_invalidate(test, m, PAGE(0), PAGE(1));
+	EXPECT_REPORTS(test, MMU_REPORT_SEQUENCE, 0);
+	mmu_interval_read_retry(&f->notifier, seq);
+	mnk_invalidate(test, m, PAGE(0), PAGE(1));
+	EXPECT_REPORTS(test, MMU_REPORT_SEQUENCE, 1);
+	f->forgets = false;
+	mnk_invalidate(test, m, PAGE(0), PAGE(1));
+	EXPECT_REPORTS(test, MMU_REPORT_SEQUENCE, 0);
+	mmu_interval_notifier_remove(&f->notifier);
 }
 
 /* As if unregistering had left it in the list. */
@@ -440,6 +489,14 @@ static const struct lock_case lock_cases[] = {
 
 KUNIT_ARRAY_PARAM_DESC(lock, lock_cases, name);
 
+/* Where none can be tried it takes one to say so. */
+static const void *locks_gen_params(const void *prev, char *desc)
+{
+	if (prev && !IS_ENABLED(CONFIG_LOCKDEP))
+		return NULL;
+	return lock_gen_params(prev, desc);
+}
+
 static void range_without_a_lock(struct kunit *test)
 {
 	const struct lock_case *c = test->param_value;
@@ -524,13 +581,14 @@ static struct kunit_case check_cases[] = {
 	KUNIT_CASE(end_of_another_range),
 	KUNIT_CASE(end_by_another_task),
 	KUNIT_CASE(sleeps_where_it_must_not),
+	KUNIT_CASE(sequence_not_stored),
 	KUNIT_CASE(slow_callback),
 	KUNIT_CASE(told_after_the_end),
 	KUNIT_CASE(waits_for_itself),
 	KUNIT_CASE(page_freed_too_early),
 	KUNIT_CASE(more_sptes_go_than_came),
 	KUNIT_CASE(spte_for_a_free_page),
-	KUNIT_CASE_PARAM(range_without_a_lock, lock_gen_params),
+	KUNIT_CASE_PARAM(range_without_a_lock, locks_gen_params),
 	{}
 };
 

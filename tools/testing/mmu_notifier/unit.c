@@ -31,7 +31,6 @@ struct sub {
 	struct mmu_interval_notifier notifier;
 	unsigned int calls;
 	unsigned int removals;
-	bool forgets_seq;
 	bool refuses;
 };
 
@@ -41,8 +40,7 @@ static bool sub_invalidate(struct mmu_interval_notifier *notifier,
 	struct sub *s = container_of(notifier, struct sub, notifier);
 
 	s->calls++;
-	if (!s->forgets_seq)
-		mmu_interval_set_seq(notifier, seq);
+	mmu_interval_set_seq(notifier, seq);
 	return !s->refuses;
 }
 
@@ -178,26 +176,6 @@ TEST_F(core, removed_twice_while_it_waits)
 	EXPECT_EQ(s.removals, 0);
 	mmu_notifier_invalidate_range_end(&range);
 	EXPECT_EQ(s.removals, 1);
-}
-
-TEST_F(core, sequence_not_set)
-{
-	struct sub s = { .forgets_seq = true };
-	unsigned long seq;
-
-	ASSERT_EQ(insert(&s, &self->mm, 1, 1), 0);
-	/* As long as no reader asks for it, it does not matter. */
-	invalidate(&self->mm, 1, 1);
-	seq = mmu_interval_read_begin(&s.notifier);
-	invalidate(&self->mm, 1, 1);
-	EXPECT_EQ(warnings, 0);
-	mmu_interval_read_retry(&s.notifier, seq);
-	invalidate(&self->mm, 1, 1);
-	EXPECT_EQ(warnings, 1);
-	s.forgets_seq = false;
-	invalidate(&self->mm, 1, 1);
-	EXPECT_EQ(warnings, 1);
-	mmu_interval_notifier_remove(&s.notifier);
 }
 
 TEST_F(core, refused_although_it_may_sleep)
