@@ -6,7 +6,9 @@
 # notice. Fails for a break that none of them sees. Those in busted/kvm break KVM,
 # which is in the kernel of users-kernels.sh and has a test of its own. Those in
 # busted/check break the contract: the checker has to make a report of the kind that
-# the patch names, whatever else goes wrong.
+# the patch names ("Report: KIND"), whatever else goes wrong, in the demo or in what
+# it names as well ("Job: COMMAND"), on a kernel with configs/NAME.config if it says
+# "Config: NAME".
 #
 # Everything is built in build/busted, from the same pristine source; ccache
 # makes the first of these builds a cheap one.
@@ -81,13 +83,20 @@ seen_by_ktap()
 	[ -n "$why" ] && echo "$1 $why"
 }
 
-# In the demo, with all kinds of reports switched on
+# said WORD: what the patch says behind "WORD: "
+said()
+{
+	sed -n "s/^$1: //p" "$EXTRA_PATCH"
+}
+
+# With all kinds of reports switched on
 seen_by_checker()
 {
-	local console=$LOGS/console-busted-checker.log kind report
-	kind=$(sed -n 's/^Report: //p' "$EXTRA_PATCH")
+	local console=$LOGS/console-busted-checker.log kind job report
+	kind=$(said Report)
+	job=$(said Job)
 	rm -f "$console"
-	echo "exec mmu_mirror_demo -p shadow" >"$GUEST/checker.job"
+	echo "exec ${job:-mmu_mirror_demo -p shadow}" >"$GUEST/checker.job"
 	APPEND="kunit.enable=0 debug_mmu_notifier=all" "$TOP/scripts/qemu.sh" busted-checker \
 		"$GUEST/checker.job" "$RESULTS/busted-checker.out" >"$LOGS/busted.log" 2>&1 || true
 	report=$(grep -aom 1 "MMU notifier: $kind: .*" "$console") && echo "$report"
@@ -148,8 +157,12 @@ for EXTRA_PATCH; do
 		case $EXTRA_PATCH in
 		*/check/*)	name=check/$name suites=checker ;;
 		esac
-		export KBUILD=$BUILD/kbuild-$ARCH GUEST=$BUILD/guest-$ARCH
-		"$TOP/scripts/build.sh"
+		config=$(said Config)
+		fragments=()
+		[ -z "$config" ] ||
+			fragments=("$SELFTESTS/config" "$SELFTESTS"/configs/{base,"$ARCH","$config"}.config)
+		export KBUILD=$BUILD/kbuild-${config:-$ARCH} GUEST=$BUILD/guest-$ARCH
+		"$TOP/scripts/build.sh" "${fragments[@]}"
 		"$TOP/scripts/initramfs.sh"
 		;;
 	esac
