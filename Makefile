@@ -48,6 +48,7 @@ help:
 #: make test-debug    KUnit and kselftests with lockdep, KASAN and more; takes a while
 #: make test-kcsan    the same, looking for data races
 #: make bench         stock's core and ours side by side; QUICK=1: natively only
+#: make off-cost      what checker and tracepoints cost while they are off; x86_64
 #: make series        the patches for git am, in build/series
 #: make series-check  apply them to a pristine tree, build every step
 #: make clean         remove build/
@@ -59,7 +60,7 @@ help:
 #: JOBS=N        parallel jobs (all processors)
 #: V=1           show the commands
 
-run shell picture lint clients series series-check test-busted test-debug test-kcsan bench guest kernel: deps
+run shell picture lint clients series series-check test-busted test-debug test-kcsan bench off-cost guest kernel: deps
 test-clients: deps-users
 test-vms test-guest test-stress: deps
 test-host fuzz: deps-host
@@ -100,7 +101,7 @@ shell: initramfs
 guest: initramfs
 	@$(if $(CMD),scripts/guest.sh '$(subst ','\'',$(CMD))',echo "make guest needs CMD='...'" >&2; exit 1)
 
-bench fuzz htmldocs lint clients series series-check test-host:
+bench off-cost fuzz htmldocs lint clients series series-check test-host:
 	@scripts/$@.sh
 
 test-clients:
@@ -121,5 +122,5 @@ test-debug test-kcsan:
 clean:
 	@[ ! -e $(BUILD)/.lock ] || rm -rf $(BUILD)
 
-.PHONY: help deps deps-docs deps-host deps-users htmldocs test-host test-clients test-vms test-guest test-stress fuzz kernel initramfs run picture test shell guest lint clients series series-check test-busted test-debug test-kcsan bench clean
+.PHONY: help deps deps-docs deps-host deps-users htmldocs test-host test-clients test-vms test-guest test-stress fuzz kernel initramfs run picture test shell guest lint clients series series-check test-busted test-debug test-kcsan bench off-cost clean
 .NOTPARALLEL:

@@ -4,7 +4,8 @@
 # bench-guest.sh insn|wall stock|ours|stock-off|ours-off|ours-rmap: boot one of the kernels
 # of bench-kernels.sh and measure in it. Lines "CASE FIGURE" are appended to
 # build/bench/STICK-stock.txt or STICK-ours.txt; what is called op/ there is
-# rmap/ for ours-rmap.
+# rmap/ for ours-rmap. With insn also off-cost-without|off-cost-with, kernels of
+# off-cost.sh: lines go to build/off-cost/without.txt or with.txt.
 #
 #  insn	one CPU under -icount, where the guest's time-stamp counter counts
 #	instructions and nothing that the host does shows
@@ -13,10 +14,19 @@
 . "$(dirname "$0")/common.sh"
 
 stick=$1 kernel=$2
-bench=$BUILD/bench
 name=bench-$stick-$kernel
 guest=$BUILD/guest-bench
-export KBUILD=$BUILD/kbuild-bench-$kernel INITRAMFS=$guest/initramfs.cpio
+case $kernel in
+off-cost-*)
+	bench=$BUILD/off-cost KBUILD=$BUILD/kbuild-$kernel
+	figures=$bench/${kernel#off-cost-}.txt
+	;;
+*)
+	bench=$BUILD/bench KBUILD=$BUILD/kbuild-bench-$kernel
+	figures=$bench/$stick-${kernel%-*}.txt
+	;;
+esac
+export KBUILD INITRAMFS=$guest/initramfs.cpio
 job=$guest/$stick-$kernel.job
 output=$bench/$name.out
 console=$LOGS/console-$name.log
@@ -76,6 +86,7 @@ initramfs
 case $stick-$kernel in
 insn-*-off)	ops off >"$job" ;;
 insn-*-rmap)	ops none >"$job" ;;
+insn-off-cost-*) { suites pair; ops none; } >"$job" ;;
 insn-*)		{ suites pair change drain register; ops none list-1 interval-1; } >"$job" ;;
 wall-*)		{ suites wait drain-us memory; echo bench_calls; } >"$job" ;;
 esac
@@ -91,4 +102,4 @@ esac
 	sed 's,^op/,rmap/,'
 else
 	cat
-fi >>"$bench/$stick-${kernel%-*}.txt"
+fi >>"$figures"
