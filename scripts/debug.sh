@@ -40,7 +40,7 @@ races()
 }
 
 passed=0 failed=0 skipped=0
-for suite in kunit kselftest; do
+for suite in kunit checked kselftest; do
 	status=0
 	rm -f "$RESULTS/$suite.ktap"
 	# What waits for time to pass waits longer here.

@@ -5,6 +5,8 @@
 # List subscriptions, interval subscriptions and both, with our device too, are
 # attached to each of its processes by users/subscribe.c.
 #
+# The contract checker looks on: what it reports makes this fail.
+#
 # KERNEL=stock runs it on stock's kernel, without the device. STRESSORS narrows
 # down which.
 
@@ -22,6 +24,7 @@ usr_guest_begin stress stress-ng
 ccache gcc -O2 -Wall -shared -fPIC -isystem "$KBUILD/usr/include" -o "$GUEST/subscribe.so" \
 	"$TOP/$SELFTESTS/users/subscribe.c" -lpthread
 
+export APPEND="debug_mmu_notifier=all ${APPEND:-}"
 runs=$(($(wc -w <<<"$STRESSORS") * $(wc -w <<<"$kinds")))
 seconds=$((MINUTES * 60 / runs))
 [ "$seconds" -ge 1 ] || die "MINUTES=$MINUTES is not enough for $runs runs: see STRESSORS"

@@ -18,7 +18,7 @@ say "lint"
 say "clients"
 "$TOP/scripts/clients.sh" || status=1
 
-suites="lint clients host kunit kselftest users"
+suites="lint clients host kunit unchecked checked kselftest users"
 if [ -z "$OTHER" ]; then
 	say "native tests"
 	"$TOP/scripts/test-host.sh" || status=1
@@ -29,6 +29,8 @@ else
 fi
 say "KUnit"
 "$TOP/scripts/guest-tests.sh" kunit || status=1
+say "KUnit, checked"
+"$TOP/scripts/guest-tests.sh" checked || status=1
 say "kselftest"
 "$TOP/scripts/guest-tests.sh" kselftest || status=1
 if [ -z "$OTHER" ]; then
