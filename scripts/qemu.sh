@@ -48,7 +48,7 @@ else
 fi
 
 # The rest of what a kernel says is no verdict.
-splat="${BUGS:-BUG:}|WARNING:|Oops|Kernel panic|general protection|detected stall|self-detected|blocked for more than|UBSAN:|Bad page"
+splat="${BUGS:-BUG:}|WARNING:|Oops|Kernel panic|general protection|detected stall|self-detected|blocked for more than|UBSAN:|Bad page|turning off the locking"
 ended=$(sed -n 's/.*guest: job ended with status \([0-9]*\).*/\1/p' "$console")
 
 if [ "$status" = 124 ]; then

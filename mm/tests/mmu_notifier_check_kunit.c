@@ -512,6 +512,7 @@ static void range_without_a_lock(struct kunit *test)
 		kunit_skip(test, "CONFIG_LOCKDEP is not set; make test-debug has it");
 
 	d = driver(test, m);
+	m->lazy = true;
 	kthread_use_mm(m->mm);
 	file = shmem_kernel_file_setup("mmu_notifier", PAGE_SIZE, 0);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(file));

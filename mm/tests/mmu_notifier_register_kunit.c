@@ -376,7 +376,9 @@ static void first_registration_passes_locks(struct kunit *test)
 	MNK_ASSERT_ENDS(test, task, 0);
 	MNK_EXPECT_COUNT(test, sub->starts, 0);
 	MNK_EXPECT_COUNT(test, sub->ends, 0);
+	mmap_read_lock(m->mm);
 	mnk_invalidate(test, m, mapper.addr, mapper.addr + PAGE_SIZE);
+	mmap_read_unlock(m->mm);
 	MNK_EXPECT_COUNT(test, sub->starts, 1);
 	MNK_EXPECT_COUNT(test, sub->ends, 1);
 }

@@ -69,7 +69,7 @@ static void async_under_a_spinlock(struct kunit *test)
 	struct mnk_interval *interval = inserted(test, m, AT, PAGE_SIZE);
 	struct mnk_interval *busy = inserted(test, m, PAGE(4), PAGE_SIZE);
 	struct mnk_range *range = mnk_range_open(test, m, PAGE(4), PAGE(5));
-	DEFINE_SPINLOCK(lock);
+	static DEFINE_SPINLOCK(lock);	/* lockdep wants static keys */
 
 	spin_lock(&lock);
 	mnk_remove_async(interval);
