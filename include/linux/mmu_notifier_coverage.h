@@ -114,8 +114,7 @@ static __always_inline void
 mmu_notifier_check_pte_clear(struct mm_struct *mm, unsigned long addr,
 			     pte_t old)
 {
-	if (mmu_notifier_checks_coverage())
-		__mmu_notifier_check_pte(mm, addr, old, (pte_t){ 0 });
+	mmu_notifier_check_pte(mm, addr, old, (pte_t){ 0 });
 }
 
 /**
@@ -177,8 +176,7 @@ static __always_inline void
 mmu_notifier_check_pmd_clear(struct mm_struct *mm, unsigned long addr,
 			     pmd_t old)
 {
-	if (mmu_notifier_checks_coverage())
-		__mmu_notifier_check_pmd(mm, addr, old, (pmd_t){ 0 });
+	mmu_notifier_check_pmd(mm, addr, old, (pmd_t){ 0 });
 }
 
 /**
@@ -221,8 +219,7 @@ static __always_inline void
 mmu_notifier_check_pud_clear(struct mm_struct *mm, unsigned long addr,
 			     pud_t old)
 {
-	if (mmu_notifier_checks_coverage())
-		__mmu_notifier_check_pud(mm, addr, old, (pud_t){ 0 });
+	mmu_notifier_check_pud(mm, addr, old, (pud_t){ 0 });
 }
 
 /**
