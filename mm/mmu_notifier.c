@@ -287,33 +287,19 @@ mn_list_start(struct mmu_notifier_subscriptions *subscriptions,
 	return 0;
 }
 
-/* Start where the interval half is switched on as well, or alone. */
+/* The range has entered the interval half, and the list if that was listened to. */
 static __always_inline int
-mn_start_intervals(struct mmu_notifier_subscriptions *subscriptions,
-		   struct mmu_notifier_range *range, bool list, bool recorded)
+mn_start_entered(struct mmu_notifier_subscriptions *subscriptions,
+		 struct mmu_notifier_range *range, bool recorded)
 {
 	int ret;
-
-	range->subscriptions = subscriptions;
-	range->tracked = MN_TRACK_INTERVALS;
-	mmu_interval_prepare(&subscriptions->intervals, range);
-	/*
-	 * (B), and (C) of mm/mmu_notifier_flight.c: what does not get a slot will
-	 * get the lock, and __srcu_read_lock() has a full barrier, which is "B" in
-	 * kernel/rcu/srcutree.c. This relies on it.
-	 */
-	if (list) {
-		mn_enter_list(subscriptions, range);
-		range->tracked |= MN_TRACK_LIST;
-	} else if (likely(range->slot)) {
-		smp_mb();	/* see above */
-	}
 
 	ret = mmu_interval_start(&subscriptions->intervals, range);
 	if (unlikely(ret))
 		goto err_leave;
 
-	if (!list && unlikely(mn_listening(subscriptions) & MN_TRACK_LIST)) {
+	if (!(range->tracked & MN_TRACK_LIST) &&
+	    unlikely(mn_listening(subscriptions) & MN_TRACK_LIST)) {
 		mn_enter_list(subscriptions, range);	/* (B) */
 		range->tracked |= MN_TRACK_LIST;
 	}
@@ -328,6 +314,28 @@ err_leave:
 	return ret;
 }
 
+/* Start where the interval half is switched on as well, or alone. */
+static __always_inline int
+mn_start_intervals(struct mmu_notifier_subscriptions *subscriptions,
+		   struct mmu_notifier_range *range, bool list, bool recorded)
+{
+	range->subscriptions = subscriptions;
+	range->tracked = MN_TRACK_INTERVALS;
+	mmu_flight_enter(&subscriptions->intervals, range);
+	/*
+	 * (B), and (C) of mm/mmu_notifier_flight.c: what does not get a slot will
+	 * get the lock, and __srcu_read_lock() has a full barrier, which is "B" in
+	 * kernel/rcu/srcutree.c. This relies on it.
+	 */
+	if (list) {
+		mn_enter_list(subscriptions, range);
+		range->tracked |= MN_TRACK_LIST;
+	} else if (likely(range->slot)) {
+		smp_mb();	/* see above */
+	}
+	return mn_start_entered(subscriptions, range, recorded);
+}
+
 static __always_inline int
 mn_start_list(struct mmu_notifier_subscriptions *subscriptions,
 	      struct mmu_notifier_range *range, bool recorded)
@@ -338,7 +346,7 @@ mn_start_list(struct mmu_notifier_subscriptions *subscriptions,
 	mn_enter_list(subscriptions, range);
 	range->tracked = MN_TRACK_LIST;
 	if (unlikely(mn_listening(subscriptions) & MN_TRACK_INTERVALS)) { /* (B) */
-		mmu_interval_prepare(&subscriptions->intervals, range);
+		mmu_flight_enter(&subscriptions->intervals, range);
 		range->tracked |= MN_TRACK_INTERVALS;
 		smp_mb();	/* (C) */
 		ret = mmu_interval_start(&subscriptions->intervals, range);
@@ -359,9 +367,34 @@ err_leave:
 /* Where most starts go, a function of its own for each track. */
 static noinline int
 mn_start_with_intervals(struct mmu_notifier_subscriptions *subscriptions,
-			struct mmu_notifier_range *range, bool list)
+			struct mmu_notifier_range *range)
 {
-	return mn_start_intervals(subscriptions, range, list, false);
+	return mn_start_intervals(subscriptions, range, true, false);
+}
+
+static noinline int
+mn_start_overlapping(struct mmu_notifier_subscriptions *subscriptions,
+		     struct mmu_notifier_range *range)
+{
+	return mn_start_entered(subscriptions, range, false);
+}
+
+/* Intervals are all that is listened to. What overlaps none ends here. */
+static noinline int
+mn_start_beside_intervals(struct mmu_notifier_subscriptions *subscriptions,
+			  struct mmu_notifier_range *range)
+{
+	range->subscriptions = subscriptions;
+	range->tracked = MN_TRACK_INTERVALS;
+	mmu_flight_enter(&subscriptions->intervals, range);
+	if (likely(range->slot)) {
+		smp_mb();	/* (B), (C) */
+		if (likely(!mmu_index_changed(&subscriptions->intervals.index,
+					      range->index_seq) &&
+			   !(mn_listening(subscriptions) & MN_TRACK_LIST)))
+			return 0;
+	}
+	return mn_start_overlapping(subscriptions, range);
 }
 
 static noinline int mn_start(struct mmu_notifier_subscriptions *subscriptions,
@@ -396,11 +429,14 @@ int __mmu_notifier_invalidate_range_start(struct mmu_notifier_range *range)
 	if (mmu_recording())
 		return mn_start_recorded(subscriptions, range, listening,
 					 __builtin_return_address(0));
-	if (listening & MN_TRACK_INTERVALS)
-		return mn_start_with_intervals(subscriptions, range,
-					       listening & MN_TRACK_LIST);
-	if (likely(listening & MN_TRACK_LIST))
+	switch (listening & (MN_TRACK_LIST | MN_TRACK_INTERVALS)) {
+	case MN_TRACK_LIST:
 		return mn_start(subscriptions, range);
+	case MN_TRACK_INTERVALS:
+		return mn_start_beside_intervals(subscriptions, range);
+	case MN_TRACK_LIST | MN_TRACK_INTERVALS:
+		return mn_start_with_intervals(subscriptions, range);
+	}
 	return 0;
 }
 
@@ -424,12 +460,25 @@ static noinline void mn_end_recorded(struct mmu_notifier_range *range,
 	mn_end(range, true, caller);
 }
 
+static noinline void mn_end_list(struct mmu_notifier_range *range)
+{
+	mn_end(range, false, NULL);
+}
+
 void __mmu_notifier_invalidate_range_end(struct mmu_notifier_range *range)
 {
-	if (mmu_recording())
+	struct mmu_notifier_subscriptions *subscriptions = range->subscriptions;
+
+	if (mmu_recording()) {
 		mn_end_recorded(range, __builtin_return_address(0));
-	else
-		mn_end(range, false, NULL);
+	} else if (range->tracked & MN_TRACK_LIST) {
+		mn_end_list(range);
+	} else {
+		lock_map_acquire(&__mmu_notifier_invalidate_range_start_map);
+		range->subscriptions = NULL;
+		mmu_flight_end(&subscriptions->intervals, range);
+		lock_map_release(&__mmu_notifier_invalidate_range_start_map);
+	}
 }
 
 /*
@@ -795,7 +844,7 @@ void __mmu_notifier_release(struct mm_struct *mm)
 					ULONG_MAX);
 		if (mmu_recording())
 			mmu_record_start(subscriptions, &range, __mmu_notifier_release);
-		mmu_interval_prepare(&subscriptions->intervals, &range);
+		mmu_flight_enter(&subscriptions->intervals, &range);
 		smp_mb();	/* (C) */
 		mmu_interval_start(&subscriptions->intervals, &range);
 		if (mmu_recording())

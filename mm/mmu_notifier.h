@@ -26,7 +26,8 @@
  *       the lock of the list of removals (mm/mmu_notifier_interval.c)
  *     the lock of the list of all objects (mm/mmu_notifier_stats.c)
  *
- * No callback runs under a lock of ours.
+ * No callback runs under a lock of ours but ->settled and ->concerns, which run
+ * under subscriptions->intervals.lock.
  */
 #ifndef _MM_MMU_NOTIFIER_H
 #define _MM_MMU_NOTIFIER_H
@@ -58,6 +59,8 @@
  * @seq: odd while the index is being changed.
  * @low: nothing in the index begins below.
  * @high: nothing in the index ends above.
+ * @version: number of changes; changed within @seq's write section, first. 64 bits,
+ *	since an old one must not come again.
  * @root: the topmost node, or NULL.
  * @height: number of levels.
  * @reserve: nodes for the next insertion.
@@ -69,10 +72,23 @@ struct mmu_index {
 	seqcount_t seq;
 	unsigned long low;
 	unsigned long high;
+	u64 version;
 	struct mn_node *root;
 	unsigned int height;
 	unsigned int nr_reserve;
 	struct mn_node *reserve;
+};
+
+/**
+ * struct mn_gap - addresses that nothing in the index overlaps
+ * @version: of the index for which that is so; 0: of none.
+ * @first: first address, in bytes.
+ * @last: last address (inclusive), in bytes.
+ */
+struct mn_gap {
+	u64 version;
+	unsigned long first;
+	unsigned long last;
 };
 
 /**
@@ -81,10 +97,12 @@ struct mmu_index {
  * @used: the slots of those CPUs that ever had such a range.
  * @index: the subscriptions, by address.
  * @lock: guards what follows, the subscriptions in @index, and changes of it.
- *	Never held across a callback.
+ *	Not held across a callback, except ->settled and ->concerns.
  * @active: the other ranges in flight, oldest first; on their callers' stacks.
  * @ticket: the last ticket given to a range in @active. Older means smaller.
  * @seq: the last sequence given to a collision or an insertion; always odd.
+ * @births: number of insertions with ->settled so far; 64 bits, since it
+ *	must not wrap around.
  * @wq: where readers and removers wait for older ranges to end.
  *
  * What every range reads is kept apart from what is written when ranges overlap
@@ -99,8 +117,12 @@ struct mmu_interval_state {
 	struct list_head active;
 	unsigned long ticket;
 	unsigned long seq;
+	u64 births;
 	wait_queue_head_t wq;
 };
+
+/* Subscriptions told per turn with the lock; they are noted on the stack. */
+#define MN_BATCH	32
 
 /*
  * mmu_interval_notifier.state. Odd numbers, since drivers may put a
@@ -167,19 +189,38 @@ void mmu_notifier_hand_in(struct mmu_notifier_ticket *ticket);
 /* mm/mmu_notifier_interval.c */
 void mmu_interval_init(struct mmu_interval_state *state);
 void mmu_interval_destroy(struct mmu_interval_state *state);
-void mmu_interval_prepare(struct mmu_interval_state *state,
-			  struct mmu_notifier_range *range);
 int mmu_interval_start(struct mmu_interval_state *state,
 		       struct mmu_notifier_range *range);
+void mmu_interval_unpin(struct mmu_interval_state *state,
+			struct mmu_interval_notifier *cursor);
 void mmu_interval_removable(struct list_head *subscriptions);
+
+/* mm/mmu_notifier_settle.c */
+void mmu_settle_inserted(struct mmu_interval_state *state,
+			 struct mmu_interval_notifier *subscription);
+void mmu_settle_look(struct mmu_interval_state *state,
+		     struct mmu_interval_notifier *subscription);
+void mmu_settle_removed(struct mmu_interval_notifier *subscription);
+unsigned int mmu_settle_start(struct mmu_notifier_range *range,
+			      struct mmu_interval_notifier **subs,
+			      unsigned int nr);
+void mmu_settle_end(struct mmu_interval_state *state,
+		    struct mmu_notifier_range *range);
+void mmu_settle_hung(struct mmu_interval_state *state,
+		     const struct mmu_notifier_range *range,
+		     struct hlist_head *subscriptions);
 
 /* mm/mmu_notifier_flight.c */
 int mmu_flight_init(struct mmu_interval_state *state);
 void mmu_flight_destroy(struct mmu_interval_state *state);
-void mmu_flight_claim(struct mmu_interval_state *state,
+void mmu_flight_enter(struct mmu_interval_state *state,
 		      struct mmu_notifier_range *range);
 void mmu_flight_release(struct mmu_interval_state *state,
 			const struct mmu_notifier_range *range);
+bool mmu_flight_seen(struct mmu_interval_state *state, unsigned long start,
+		     unsigned long last);
+bool mmu_flight_hang(struct mmu_interval_state *state,
+		     struct mmu_interval_notifier *subscription);
 void mmu_flight_activate(struct mmu_interval_state *state,
 			 struct mmu_notifier_range *range);
 void mmu_flight_end(struct mmu_interval_state *state,
@@ -206,7 +247,8 @@ static inline bool mmu_index_changed(const struct mmu_index *index,
 void mmu_index_init(struct mmu_index *index);
 void mmu_index_destroy(struct mmu_index *index);
 bool mmu_index_may_overlap(const struct mmu_index *index, unsigned long start,
-			   unsigned long last, unsigned int *seq);
+			   unsigned long last, unsigned int *seq,
+			   struct mn_gap *gap);
 unsigned int mmu_index_collect(const struct mmu_index *index,
 			       const struct mmu_interval_notifier *after,
 			       unsigned long start, unsigned long last,

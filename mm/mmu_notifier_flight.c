@@ -64,11 +64,13 @@ struct mn_slot {
 	unsigned long last;
 };
 
-/* Of one CPU and mm. The first two slots share a cache line with the rest. */
+/* Of one CPU and mm. The first slot shares a cache line with what is before it. */
 struct mn_slots {
 	struct llist_node used;		/* in mmu_interval_state.used */
 	bool listed;
+	struct mn_gap gap;		/* of the last range in a gap */
 	struct mn_slot slot[MN_SLOTS];
+	struct hlist_head hung;		/* subscriptions, under the lock */
 } ____cacheline_aligned_in_smp;
 
 int mmu_flight_init(struct mmu_interval_state *state)
@@ -123,19 +125,13 @@ static void mn_wake(struct mmu_interval_state *state,
  * Slots
  */
 
-/*
- * Claim a slot, if one is free. The caller puts a full barrier (C) between this
- * and the look at the index.
- */
-void mmu_flight_claim(struct mmu_interval_state *state,
-		      struct mmu_notifier_range *range)
+static __always_inline void mn_claim(struct mmu_interval_state *state,
+				     struct mmu_notifier_range *range,
+				     struct mn_slots *slots)
 {
-	struct mn_slots *slots;
 	unsigned long generation;
 	struct mn_slot *slot;
 
-	preempt_disable();
-	slots = this_cpu_ptr(state->slots);
 	if (unlikely(!slots->listed)) {
 		slots->listed = true;
 		llist_add(&slots->used, &state->used);
@@ -145,8 +141,6 @@ void mmu_flight_claim(struct mmu_interval_state *state,
 		if (likely(!(generation & MN_IN_USE)))
 			goto claim;
 	}
-	preempt_enable();
-	range->slot = NULL;
 	return;
 
 claim:
@@ -159,8 +153,82 @@ claim:
 	smp_store_release(&slot->last, range->end - 1);		/* see above */
 	generation += MN_GENERATION + MN_IN_USE;
 	smp_store_release(&slot->generation, generation);	/* see above */
-	preempt_enable();
 	range->slot = slot;
+	range->slots = slots;
+}
+
+static __always_inline bool mn_in_gap(const struct mn_gap *gap,
+				      const struct mmu_index *index,
+				      const struct mmu_notifier_range *range)
+{
+	return gap->version == READ_ONCE(index->version) &&
+	       range->start >= gap->first && range->end - 1 <= gap->last;
+}
+
+static noinline void mn_look_up(struct mmu_interval_state *state,
+				struct mmu_notifier_range *range)
+{
+	struct mn_slots *slots;
+	struct mn_gap gap;
+	bool overlaps;
+
+	rcu_read_lock();
+	overlaps = mmu_index_may_overlap(&state->index, range->start,
+					 range->end - 1, &range->index_seq,
+					 &gap);
+	rcu_read_unlock();
+	if (overlaps)
+		return;
+
+	preempt_disable();
+	slots = this_cpu_ptr(state->slots);
+	slots->gap = gap;
+	mn_claim(state, range, slots);
+	preempt_enable();
+}
+
+/*
+ * First half of start: if the range seems to overlap nothing, claim a slot for it,
+ * if one is free. The caller puts a full barrier (C) between this and the second
+ * half, mmu_interval_start().
+ *
+ * Most ranges are close to the one before, and the index changes rarely: so each
+ * CPU keeps the gap that its last range was in.
+ */
+void mmu_flight_enter(struct mmu_interval_state *state,
+		      struct mmu_notifier_range *range)
+{
+	const struct mmu_index *index = &state->index;
+	struct mn_slots *slots;
+
+	/*
+	 * May be odd. If it is the same odd one behind the barrier, the change
+	 * going on has not ended: who is being inserted has no reader yet, and
+	 * all others are within the bounds, and not in a gap, of before and after.
+	 */
+	range->index_seq = raw_read_seqcount(&index->seq);
+	range->slot = NULL;
+
+	preempt_disable();
+	slots = this_cpu_ptr(state->slots);
+	if (likely(range->start > READ_ONCE(index->high) ||
+		   range->end <= READ_ONCE(index->low) ||
+		   mn_in_gap(&slots->gap, index, range))) {
+		mn_claim(state, range, slots);
+		preempt_enable();
+		return;
+	}
+	preempt_enable();
+	mn_look_up(state, range);
+}
+
+static noinline void mn_released(struct mmu_interval_state *state,
+				 const struct mmu_notifier_range *range)
+{
+	mn_wake(state, range);
+	/* Who hangs a subscription on it has counted up before marking it. */
+	if (READ_ONCE(state->births))
+		mmu_settle_hung(state, range, &range->slots->hung);
 }
 
 /* Give the slot back, the range having ended or being in the active list. */
@@ -172,7 +240,7 @@ void mmu_flight_release(struct mmu_interval_state *state,
 			     ~(MN_IN_USE | MN_WAITED_FOR);
 
 	if (unlikely(xchg(&slot->generation, even) & MN_WAITED_FOR)) /* (D) */
-		mn_wake(state, range);
+		mn_released(state, range);
 }
 
 /*
@@ -250,6 +318,85 @@ u64 mmu_flight_wait_slots(struct mmu_interval_state *state, unsigned long start,
 	return waited;
 }
 
+static struct mn_slots *mn_slots_entry(struct llist_node *node)
+{
+	return node ? llist_entry(node, struct mn_slots, used) : NULL;
+}
+
+/*
+ * Is there a range in a slot that overlaps? One that is not seen has ended, or
+ * will look at the index later than this was called.
+ */
+bool mmu_flight_seen(struct mmu_interval_state *state, unsigned long start,
+		     unsigned long last)
+{
+	struct mn_slots *slots;
+	unsigned int i;
+
+	smp_mb();	/* (C) */
+	llist_for_each_entry(slots, READ_ONCE(state->used.first), used) {
+		for (i = 0; i < MN_SLOTS; i++) {
+			struct mn_slot *slot = &slots->slot[i];
+
+			/* Acquires: as in mn_mark_slot(). */
+			if ((smp_load_acquire(&slot->generation) & MN_IN_USE) &&
+			    smp_load_acquire(&slot->start) <= last && /* see above */
+			    smp_load_acquire(&slot->last) >= start) /* see above */
+				return true;
+		}
+	}
+	return false;
+}
+
+static bool mn_hang(struct mn_slots *slots,
+		    struct mmu_interval_notifier *subscription)
+{
+	unsigned int i;
+
+	for (i = 0; i < MN_SLOTS; i++) {
+		unsigned long generation = 0;
+
+		if (!mn_mark_slot(&slots->slot[i],
+				  subscription->interval_tree.start,
+				  subscription->interval_tree.last,
+				  &generation))
+			continue;
+		/* The end of the range finds the mark, and then takes the lock. */
+		subscription->hangs_on = slots;
+		hlist_add_head(&subscription->hung, &slots->hung);
+		return true;
+	}
+	return false;
+}
+
+/*
+ * If there is a range in a slot that overlaps, hang the subscription on it: when
+ * it ends, mmu_settle_hung() gets the subscription to be looked at again. Ranges
+ * to come find it in the index, so nothing has to be looked at twice but the
+ * slots that it hung on before. False if there is no such range.
+ *
+ * Who goes on looking is another task perhaps than the one that inserted. It needs
+ * no barrier of its own: the inserter's has come before it got the lock from there.
+ */
+bool mmu_flight_hang(struct mmu_interval_state *state,
+		     struct mmu_interval_notifier *subscription)
+{
+	struct mn_slots *slots = subscription->hangs_on;
+
+	lockdep_assert_held(&state->lock);
+
+	if (!slots) {
+		smp_mb();	/* (C) */
+		slots = mn_slots_entry(READ_ONCE(state->used.first));
+	}
+	for (; slots; slots = mn_slots_entry(slots->used.next)) {
+		if (mn_hang(slots, subscription))
+			return true;
+	}
+	subscription->hangs_on = NULL;
+	return false;
+}
+
 /*
  * The active list
  */
@@ -268,20 +415,19 @@ void mmu_flight_activate(struct mmu_interval_state *state,
 	/* Readers look at it without the lock. */
 	WRITE_ONCE(state->ticket, state->ticket + 1);
 	range->ticket = state->ticket;
+	range->births = state->births;
+	range->settles = false;
+	range->ending = false;
 	INIT_LIST_HEAD(&range->removals);
 	list_add_tail(&range->active, &state->active);
 }
 
-/* The range is in flight no longer. */
-void mmu_flight_end(struct mmu_interval_state *state,
-		    struct mmu_notifier_range *range)
+static noinline void mn_end_active(struct mmu_interval_state *state,
+				   struct mmu_notifier_range *range)
 {
-	if (likely(range->slot)) {
-		mmu_flight_release(state, range);
-		return;
-	}
-
 	spin_lock(&state->lock);
+	if (unlikely(range->settles))
+		mmu_settle_end(state, range);
 	list_del(&range->active);
 	spin_unlock(&state->lock);
 
@@ -290,6 +436,16 @@ void mmu_flight_end(struct mmu_interval_state *state,
 		mn_wake(state, range);
 	if (!list_empty(&range->removals))
 		mmu_interval_removable(&range->removals);
+}
+
+/* The range is in flight no longer. */
+void mmu_flight_end(struct mmu_interval_state *state,
+		    struct mmu_notifier_range *range)
+{
+	if (likely(range->slot))
+		mmu_flight_release(state, range);
+	else
+		mn_end_active(state, range);
 }
 
 /* A range in the list that overlaps and is no younger than @ticket, or NULL. */

@@ -93,19 +93,40 @@ static __always_inline void mn_prefetch(const unsigned long *reach)
 		prefetch(line);
 }
 
+/* False: the gap that start..last is in goes from @gap's first to its last. */
 static bool mn_search(const struct mn_node *node, unsigned long start,
-		      unsigned long last)
+		      unsigned long last, struct mn_gap *gap)
 {
+	unsigned long reach;
 	unsigned int nr;
 
+	gap->first = 0;
+	gap->last = ULONG_MAX;
 	while (node) {
 		mn_prefetch(node->reach);
 		nr = mn_count(node->first, last);
-		if (!nr || READ_ONCE(node->reach[nr - 1]) < start)
+		/*
+		 * On the way down this gets less, and below it greater. A node
+		 * is entered if it reaches start: if it then has nothing that
+		 * begins behind last, something in it overlaps.
+		 */
+		if (nr < MN_FANOUT)
+			gap->last = READ_ONCE(node->first[nr]) - 1;
+		if (!nr)
 			return false;
-		if (node->leaf ||
-		    (nr > 1 && READ_ONCE(node->reach[nr - 2]) >= start))
+		reach = READ_ONCE(node->reach[nr - 1]);
+		if (reach < start) {
+			gap->first = max(gap->first, reach + 1);
+			return false;
+		}
+		if (node->leaf)
 			return true;
+		if (nr > 1) {
+			reach = READ_ONCE(node->reach[nr - 2]);
+			if (reach >= start)
+				return true;
+			gap->first = max(gap->first, reach + 1);
+		}
 		node = READ_ONCE(node->below[nr - 1]);
 	}
 	return false;
@@ -113,19 +134,21 @@ static bool mn_search(const struct mn_node *node, unsigned long start,
 
 /*
  * False: no subscription overlapped at a time when the index was in the state
- * @seq, and mmu_index_changed() tells whether that has changed. True: ask again
- * under the lock. Does without it, in an RCU section.
+ * @seq, nor did any overlap @gap; mmu_index_changed() tells whether that has
+ * changed. True: ask again under the lock. Does without it, in an RCU section.
  */
 bool mmu_index_may_overlap(const struct mmu_index *index, unsigned long start,
-			   unsigned long last, unsigned int *seq)
+			   unsigned long last, unsigned int *seq,
+			   struct mn_gap *gap)
 {
 	unsigned int tries;
 	bool ret;
 
 	for (tries = 0; tries < 4; tries++) {
 		*seq = raw_read_seqcount(&index->seq);
+		gap->version = READ_ONCE(index->version);
 		/* The pointers lead to initialised nodes: see mn_put(). */
-		ret = mn_search(READ_ONCE(index->root), start, last);
+		ret = mn_search(READ_ONCE(index->root), start, last, gap);
 		if (!(*seq & 1) && !mmu_index_changed(index, *seq))
 			return ret;
 		cpu_relax();
@@ -350,6 +373,12 @@ static struct mn_node *mn_split(struct mmu_index *index, struct mn_node *node,
 	return right;
 }
 
+static void mn_begin_change(struct mmu_index *index)
+{
+	raw_write_seqcount_begin(&index->seq);
+	WRITE_ONCE(index->version, index->version + 1);
+}
+
 /* Insert; mmu_index_wants() has said no under the same lock. */
 void mmu_index_insert(struct mmu_index *index,
 		      struct mmu_interval_notifier *subscription)
@@ -360,7 +389,7 @@ void mmu_index_insert(struct mmu_index *index,
 	struct mn_node *node, *right;
 	unsigned int i;
 
-	raw_write_seqcount_begin(&index->seq);
+	mn_begin_change(index);
 	if (!index->root)
 		mn_set_root(index, mn_take_node(index, true), 1);
 	node = index->root;
@@ -402,7 +431,7 @@ void mmu_index_erase(struct mmu_index *index,
 {
 	struct mn_node *node = subscription->leaf, *unused = NULL, *next;
 
-	raw_write_seqcount_begin(&index->seq);
+	mn_begin_change(index);
 	mn_delete_at(node, mn_position(node, subscription));
 	subscription->leaf = NULL;
 	while (!node->nr && node->parent) {
@@ -440,11 +469,15 @@ bool mmu_index_wants(const struct mmu_index *index)
 	return index->nr_reserve < index->height + 1;
 }
 
-/* Context: may sleep. */
+/*
+ * Context: may sleep. When the caller's cgroup is full, the insertion fails, and
+ * nobody is killed for it.
+ */
 struct mn_node *mmu_index_alloc(void)
 {
 	BUILD_BUG_ON(sizeof(struct mn_node) > 1024);
-	return kzalloc(sizeof(struct mn_node), GFP_KERNEL_ACCOUNT);
+	return kzalloc(sizeof(struct mn_node),
+		       GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL);
 }
 
 void mmu_index_give(struct mmu_index *index, struct mn_node *node)
@@ -457,6 +490,7 @@ void mmu_index_give(struct mmu_index *index, struct mn_node *node)
 void mmu_index_init(struct mmu_index *index)
 {
 	seqcount_init(&index->seq);
+	index->version = 0;
 	index->root = NULL;
 	index->height = 0;
 	index->low = ULONG_MAX;

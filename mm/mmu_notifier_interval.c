@@ -61,9 +61,6 @@
 /* A sequence that mmu_interval_set_seq() never stores, those being odd. */
 #define MN_SEQ_RETRY	0UL
 
-/* Subscriptions told per turn with the lock; they are noted on the stack. */
-#define MN_BATCH	32
-
 static struct mmu_interval_state *
 mn_state(const struct mmu_interval_notifier *subscription)
 {
@@ -77,6 +74,7 @@ void mmu_interval_init(struct mmu_interval_state *state)
 	INIT_LIST_HEAD(&state->active);
 	init_llist_head(&state->used);
 	state->seq = 1;
+	state->births = 0;
 	init_waitqueue_head(&state->wq);
 }
 
@@ -179,7 +177,7 @@ static __always_inline void mn_finish(const struct mmu_notifier_range *range,
 	mmu_notifier_call_end(range);
 }
 
-/* Note subscriptions that the range has to tell, behind @cursor. */
+/* Note subscriptions that the range overlaps, behind @cursor. */
 static unsigned int mn_collect(struct mmu_interval_state *state,
 			       const struct mmu_notifier_range *range,
 			       const struct mmu_interval_notifier *cursor,
@@ -190,13 +188,25 @@ static unsigned int mn_collect(struct mmu_interval_state *state,
 }
 
 /* The range has moved on. Whoever removed the cursor has left it in the index. */
-static void mn_unpin(struct mmu_interval_state *state,
-		     struct mmu_interval_notifier *cursor)
+void mmu_interval_unpin(struct mmu_interval_state *state,
+			struct mmu_interval_notifier *cursor)
 {
 	lockdep_assert_held(&state->lock);
 
 	if (!--cursor->pins && cursor->state == MN_INTERVAL_REMOVING)
 		mmu_index_erase(&state->index, cursor);
+}
+
+/* The range is refused. Those from @i on that will settle are told nevertheless. */
+static noinline unsigned int mn_refused_at(struct mmu_interval_notifier **subs,
+					   unsigned int i, unsigned int nr)
+{
+	unsigned int kept = i;
+
+	for (; i < nr; i++)
+		if (subs[i]->ops->settled)
+			subs[kept++] = subs[i];
+	return kept;
 }
 
 /* There seems to be somebody to be told, or there was no slot free. */
@@ -224,23 +234,32 @@ static __always_inline int mn_tell(struct mmu_interval_state *state,
 		cursor = nr == MN_BATCH ? subs[nr - 1] : NULL;
 		if (cursor)
 			cursor->pins++;
+		if (unlikely(state->births))
+			nr = mmu_settle_start(range, subs, nr);
+		if (unlikely(ret))
+			nr = mn_refused_at(subs, 0, nr);
 		spin_unlock(&state->lock);
 
 		if (range->slot) {
 			mmu_flight_release(state, range);
 			range->slot = NULL;
 		}
-		for (i = 0; i < nr && !ret; i++) {
-			if (!mn_invalidate_one(subs[i], range, seq, &unfinished,
-					       recorded))
-				ret = -EAGAIN;
+		for (i = 0; i < nr; i++) {
+			if (likely(mn_invalidate_one(subs[i], range, seq,
+						     &unfinished, recorded)))
+				continue;
+			ret = -EAGAIN;
+			nr = mn_refused_at(subs, i + 1, nr);
 		}
 		if (!cursor)
 			break;
+		if (mmu_notifier_range_blockable(range))
+			cond_resched();
 
 		spin_lock(&state->lock);
-		nr = ret ? 0 : mn_collect(state, range, cursor, subs);
-		mn_unpin(state, cursor);
+		nr = unlikely(ret) && !state->births ? 0 :
+		     mn_collect(state, range, cursor, subs);
+		mmu_interval_unpin(state, cursor);
 	}
 	if (unfinished)
 		mn_finish(range, unfinished, recorded);
@@ -260,37 +279,9 @@ static noinline int mn_start_slow_recorded(struct mmu_interval_state *state,
 }
 
 /*
- * First half of start: if the range seems to overlap nothing, claim a slot for
- * it. The caller puts a full barrier (C) before the second half.
- */
-void mmu_interval_prepare(struct mmu_interval_state *state,
-			  struct mmu_notifier_range *range)
-{
-	const struct mmu_index *index = &state->index;
-	bool overlaps = false;
-
-	/*
-	 * May be odd. If it is the same odd one behind the barrier, the change
-	 * going on has not ended: who is being inserted has no reader yet, and
-	 * all others are within the bounds of before and after.
-	 */
-	range->index_seq = raw_read_seqcount(&index->seq);
-	if (range->start <= READ_ONCE(index->high) &&
-	    range->end > READ_ONCE(index->low)) {
-		rcu_read_lock();
-		overlaps = mmu_index_may_overlap(index, range->start,
-						 range->end - 1,
-						 &range->index_seq);
-		rcu_read_unlock();
-	}
-	range->slot = NULL;
-	if (likely(!overlaps))
-		mmu_flight_claim(state, range);
-}
-
-/*
- * Second half: if the index is still what it was, there is nobody to be told.
- * Otherwise tell those that the range overlaps. On -EAGAIN, those told before
+ * Second half of start, behind mmu_flight_enter() and the barrier: if the index is
+ * still what it was, there is nobody to be told. Otherwise tell those that the
+ * range overlaps. On -EAGAIN, those told before
  * need no undoing, as their readers retry; the range is still in flight.
  */
 int mmu_interval_start(struct mmu_interval_state *state,
@@ -403,10 +394,15 @@ static int mn_insert(struct mmu_interval_notifier *subscription,
 	subscription->invalidate_seq = state->seq;
 	subscription->state = MN_INTERVAL_INSERTED;
 	mmu_index_insert(&state->index, subscription);
+	if (unlikely(ops->settled))
+		mmu_settle_inserted(state, subscription);
 	mmu_stats_interval(mm->notifier_subscriptions, mn_callback(ops), 1);
 	/* Afterwards its callback may remove it, and have it freed. */
 	trace_mmu_notifier_interval_insert(subscription, mn_callback(ops));
 	spin_unlock(&state->lock);
+	/* Unless it is one of these. */
+	if (unlikely(ops->settled))
+		mmu_settle_look(state, subscription);
 	return 0;
 }
 
@@ -414,7 +410,8 @@ static int mn_insert(struct mmu_interval_notifier *subscription,
 static int __no_kmsan_checks
 mn_check_insert(struct mmu_interval_notifier *subscription,
 		struct mm_struct *mm, unsigned long start,
-		unsigned long length, unsigned long *last)
+		unsigned long length, unsigned long *last,
+		const struct mmu_interval_notifier_ops *ops)
 {
 	if (!length || check_add_overflow(start, length - 1, last))
 		return -EOVERFLOW;
@@ -423,6 +420,9 @@ mn_check_insert(struct mmu_interval_notifier *subscription,
 	if (WARN_ONCE(subscription->state == MN_INTERVAL_INSERTED ||
 		      subscription->state == MN_INTERVAL_REMOVING,
 		      "%ps: inserted twice\n", subscription->ops))
+		return -EINVAL;
+	if (WARN_ONCE(ops->concerns && !ops->settled,
+		      "%ps: concerns, but is never settled\n", mn_callback(ops)))
 		return -EINVAL;
 	return 0;
 }
@@ -445,8 +445,9 @@ mn_check_insert(struct mmu_interval_notifier *subscription,
  * Context: may sleep; may take mmap_lock for writing.
  *
  * Return: 0, -EOVERFLOW if @length is 0 or the addresses wrap around, -EINVAL
- * if the last user of the mm has gone or the subscription is inserted already,
- * -ENOMEM; the first insertion also -EINTR if a fatal signal is pending (R11).
+ * if the last user of the mm has gone, the subscription is inserted already, or
+ * @ops has concerns without settled; -ENOMEM; the first insertion also -EINTR if
+ * a fatal signal is pending (R11).
  */
 int mmu_interval_notifier_insert(struct mmu_interval_notifier *interval_sub,
 				 struct mm_struct *mm, unsigned long start,
@@ -459,7 +460,7 @@ int mmu_interval_notifier_insert(struct mmu_interval_notifier *interval_sub,
 
 	might_lock(&mm->mmap_lock);
 
-	ret = mn_check_insert(interval_sub, mm, start, length, &last);
+	ret = mn_check_insert(interval_sub, mm, start, length, &last, ops);
 	if (ret)
 		return ret;
 
@@ -500,7 +501,7 @@ int mmu_interval_notifier_insert_locked(struct mmu_interval_notifier *interval_s
 
 	mmap_assert_write_locked(mm);
 
-	ret = mn_check_insert(interval_sub, mm, start, length, &last);
+	ret = mn_check_insert(interval_sub, mm, start, length, &last, ops);
 	if (ret)
 		return ret;
 	ret = mmu_notifier_track_intervals(mm);
@@ -532,6 +533,8 @@ mn_begin_removal(struct mmu_interval_notifier *subscription)
 		if (ret) {
 			subscription->state = MN_INTERVAL_REMOVING;
 			subscription->removal = state->ticket;
+			if (unlikely(subscription->ops->settled))
+				mmu_settle_removed(subscription);
 			if (!subscription->pins)
 				mmu_index_erase(&state->index, subscription);
 			mmu_stats_interval(subscription->mm->notifier_subscriptions,

@@ -283,6 +283,49 @@ struct mmu_interval_notifier_ops {
 	 * may not here.
 	 */
 	void (*invalidate_finish)(struct mmu_interval_notifier_finish *finish);
+
+	/**
+	 * @settled: Optional. No range that overlaps the subscription is in
+	 * flight: the last one of them has just ended, and what it did to the
+	 * page table is done. The next call of @invalidate comes after this
+	 * one has returned.
+	 *
+	 * Also called once for each insertion, by the insertion itself or,
+	 * where ranges in flight overlap, when the last of these has ended.
+	 * Until then @invalidate may have been called for later ones, but not
+	 * for these. So for somebody who calls himself busy from insertion to
+	 * @settled, and from each @invalidate to @settled, that is true.
+	 *
+	 * Such a subscription must not be removed before insertion returns.
+	 * After a refusal it is told all the same: the range, if it comes after
+	 * the one who refused, and @settled. So it is after MMU_NOTIFY_RELEASE,
+	 * though nothing is mapped any more.
+	 *
+	 * Others who are to see the page table as it is now need a release:
+	 * store by smp_store_release() what tells them.
+	 *
+	 * Context: does not sleep; a spinlock of the mm is held, so it must be
+	 * brief, and call nothing of this header but mmu_interval_set_seq(). A
+	 * lock that it takes is not held by who calls anything of this header.
+	 */
+	void (*settled)(struct mmu_interval_notifier *interval_sub);
+
+	/**
+	 * @concerns: Optional, and only with @settled. Is the subscription
+	 * concerned by @range, which overlaps it? If not, it is not told, and
+	 * the range does not keep it from being settled, unless it was in
+	 * flight already when the subscription was inserted.
+	 *
+	 * The answer must be the same for a range all the time: let it depend
+	 * on event, flags other than MMU_NOTIFIER_RANGE_BLOCKABLE, owner, and
+	 * what does not change in the subscription.
+	 *
+	 * Context: as for @settled.
+	 *
+	 * Return: true if concerned.
+	 */
+	bool (*concerns)(const struct mmu_interval_notifier *interval_sub,
+			 const struct mmu_notifier_range *range);
 };
 
 /**
@@ -310,8 +353,15 @@ struct mmu_interval_notifier {
 	bool read;
 	bool retries;
 	struct mn_node *leaf;
+	unsigned int in_flight;
+	bool looking;
+	struct mn_slots *hangs_on;
+	u64 birth;
 	void (*removed)(struct mmu_interval_notifier *interval_sub);
-	struct list_head removable;
+	union {
+		struct list_head removable;
+		struct hlist_node hung;
+	};
 	struct mmu_notifier_ticket ticket;
 	/* public: */
 };

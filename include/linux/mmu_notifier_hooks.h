@@ -71,6 +71,35 @@ enum mmu_notifier_event {
  * exported the folio may leave the range alone; see <linux/mmu_rmap_notifier.h>.
  */
 #define MMU_NOTIFIER_RANGE_RMAP		BIT(1)
+/*
+ * In mmu_notifier_range.flags: what is done to the memory, where the event does
+ * not say so. At most one of them, for subscribers that are concerned by some of
+ * it only; without any, the worst that the event allows for is meant. None of them
+ * says that a translation may be kept (R1).
+ *
+ * What was at these addresses is given up.
+ */
+#define MMU_NOTIFIER_RANGE_DROP		BIT(2)
+/* It moves to other addresses. */
+#define MMU_NOTIFIER_RANGE_MOVE		BIT(3)
+/*
+ * It will be found in other pages: copied, merged, migrated, reclaimed. Or it may
+ * be, since it is unmapped: of what becomes of such a page nobody tells this mm.
+ */
+#define MMU_NOTIFIER_RANGE_REPLACE	BIT(4)
+/* A child comes to share it. */
+#define MMU_NOTIFIER_RANGE_FORK		BIT(5)
+/*
+ * Nothing that a program would notice: what was mapped stays so, page by page, and
+ * where entries allow less than before, faults give it back without being asked.
+ */
+#define MMU_NOTIFIER_RANGE_KEEP		BIT(6)
+
+/* Any of these. */
+#define MMU_NOTIFIER_RANGE_DETAIL					\
+	(MMU_NOTIFIER_RANGE_DROP | MMU_NOTIFIER_RANGE_MOVE |		\
+	 MMU_NOTIFIER_RANGE_REPLACE | MMU_NOTIFIER_RANGE_FORK |		\
+	 MMU_NOTIFIER_RANGE_KEEP)
 
 /**
  * struct mmu_notifier_range - one invalidation
@@ -95,9 +124,13 @@ struct mmu_notifier_range {
 	unsigned long epoch;
 	unsigned int index_seq;
 	struct mn_slot *slot;
+	struct mn_slots *slots;
 	struct list_head active;
 	struct list_head removals;
 	unsigned long ticket;
+	u64 births;
+	bool settles;
+	bool ending;
 	/* public: */
 };
 
