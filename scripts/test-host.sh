@@ -3,7 +3,8 @@
 #
 # test-host.sh: the core in user space (tools/testing/mmu_notifier): unit tests
 # under sanitizers, every schedule of small programs, a fuzzer against a
-# reference; then the same with one thing broken at a time, which must be found.
+# reference; then the same with one thing broken at a time, which must be found. And
+# what asking the monitor's library costs.
 # KTAP in build/results/host.ktap. No kernel is built.
 #
 # FUZZ_SECONDS is the fuzzer's budget.
@@ -37,6 +38,8 @@ job()
 		"$host/sched" "$what" >"$out/$1" 2>&1 || status=1 ;;
 	fuzz)
 		fuzz "$host/fuzz" "$host/corpus" "$FUZZ_SECONDS" >"$out/$1" 2>&1 || status=1 ;;
+	monitor_valid)
+		"$host/monitor_valid" >"$out/$1" 2>&1 || status=1 ;;
 	busted)
 		busted "$what" >"$out/$1" 2>&1 || status=1 ;;
 	esac
@@ -62,7 +65,7 @@ busted()
 {
 	local patch=$dir/busted/$1.patch where=$host/busted/$1 tester arguments found=
 	mkdir -p "$where"
-	cp -a "$host"/{mm,stubs,include} "$host"/*.o "$where"
+	cp -a "$host"/{mm,sched-mm,stubs,include} "$host"/*.o "$where"
 	patch -d "$where" -s -p1 -F0 <"$patch" || return 1
 	read -r tester arguments < <(sed -n 's/^Found-by: //p' "$patch")
 	case $tester in
@@ -107,6 +110,7 @@ programs=$("$host/sched" -l)
 	printf 'busted:%s\n' $(cd "$dir/busted" && echo *.patch | sed 's/\.patch//g')
 	echo unit-asan:
 	echo unit-tsan:
+	echo monitor_valid:
 } >"$host/jobs"
 
 export -f job fuzz busted build

@@ -170,6 +170,8 @@ struct mnk_finish {
  * @two_pass: it has invalidate_start and invalidate_finish.
  * @no_room: invalidate_start does all at once, as if room had run out.
  * @finish_gate: where invalidate_finish stops, or NULL.
+ * @settles: it has settled.
+ * @unmaps_only: it has concerns too, and MMU_NOTIFY_UNMAP alone concerns it.
  * @remove_self: invalidate removes the subscription it is called for.
  * @removed_gate: where the callback of an asynchronous removal stops, or NULL.
  * @insert_again: it inserts the subscription again.
@@ -178,11 +180,13 @@ struct mnk_finish {
  * @calls: calls of invalidate that were not refused.
  * @refusals: those that were.
  * @finishes: calls of invalidate_finish.
+ * @settled: calls of settled.
  * @removals: asynchronous removals that called back.
  * @removed: there was one.
  * @running: calls that are running, or begun and not finished.
  * @late: calls after the removal.
  * @lock: the lock of the driver that this stands for; guards what follows.
+ * @busy: from insertion, and from each call, refused or not, until settled.
  * @finish: room for what has begun.
  * @began: the time on mnk_clock() of the last call of invalidate or
  *	invalidate_start.
@@ -204,6 +208,8 @@ struct mnk_interval {
 	bool two_pass;
 	bool no_room;
 	struct mnk_gate *finish_gate;
+	bool settles;
+	bool unmaps_only;
 	bool remove_self;
 	struct mnk_gate *removed_gate;
 	bool insert_again;
@@ -213,12 +219,14 @@ struct mnk_interval {
 	atomic_t calls;
 	atomic_t refusals;
 	atomic_t finishes;
+	atomic_t settled;
 	atomic_t removals;
 	struct completion removed;
 	atomic_t running;
 	atomic_t late;
 
 	spinlock_t lock;	/* see above */
+	bool busy;
 	struct mnk_finish finish[MNK_FINISHES];
 	int began;
 	int finished;

@@ -623,6 +623,7 @@ static bool mnk_interval_record(struct mnk_interval *interval,
 
 	spin_lock(&interval->lock);
 	interval->began = mnk_clock();
+	interval->busy = true;
 	mnk_note_range(&interval->last, range);
 	if (cur_seq & 1)
 		interval->odd_seqs++;
@@ -703,19 +704,52 @@ mnk_interval_invalidate_finish(struct mmu_interval_notifier_finish *finish)
 	atomic_dec(&interval->running);
 }
 
-static const struct mmu_interval_notifier_ops mnk_interval_ops = {
-	.invalidate = mnk_interval_invalidate,
-};
+/* Not while a call is running, and not for nothing. */
+static void mnk_interval_settled(struct mmu_interval_notifier *notifier)
+{
+	struct mnk_interval *interval = mnk_to_interval(notifier);
 
-static const struct mmu_interval_notifier_ops mnk_two_pass_ops = {
-	.invalidate_start = mnk_interval_invalidate_start,
-	.invalidate_finish = mnk_interval_invalidate_finish,
+	spin_lock(&interval->lock);
+	if (!interval->busy || READ_ONCE(interval->ended) ||
+	    atomic_read(&interval->running))
+		atomic_inc(&interval->late);
+	interval->busy = false;
+	spin_unlock(&interval->lock);
+	atomic_inc(&interval->settled);
+}
+
+static bool mnk_interval_concerns(const struct mmu_interval_notifier *notifier,
+				  const struct mmu_notifier_range *range)
+{
+	return range->event == MMU_NOTIFY_UNMAP;
+}
+
+#define MNK_ONE_PASS	.invalidate = mnk_interval_invalidate
+#define MNK_TWO_PASSES	.invalidate_start = mnk_interval_invalidate_start, \
+			.invalidate_finish = mnk_interval_invalidate_finish
+#define MNK_SETTLES	.settled = mnk_interval_settled
+#define MNK_UNMAPS_ONLY	.concerns = mnk_interval_concerns
+
+static const struct mmu_interval_notifier_ops mnk_interval_ops[][2] = {
+	{ { MNK_ONE_PASS }, { MNK_TWO_PASSES } },
+	{ { MNK_ONE_PASS, MNK_SETTLES }, { MNK_TWO_PASSES, MNK_SETTLES } },
+	{ { MNK_ONE_PASS, MNK_SETTLES, MNK_UNMAPS_ONLY },
+	  { MNK_TWO_PASSES, MNK_SETTLES, MNK_UNMAPS_ONLY } },
 };
 
 static const struct mmu_interval_notifier_ops *
 mnk_ops(const struct mnk_interval *interval)
 {
-	return interval->two_pass ? &mnk_two_pass_ops : &mnk_interval_ops;
+	return &mnk_interval_ops[interval->settles + interval->unmaps_only]
+				[interval->two_pass];
+}
+
+static void mnk_before_insertion(struct mnk_interval *interval)
+{
+	WRITE_ONCE(interval->ended, false);
+	spin_lock(&interval->lock);
+	interval->busy = true;
+	spin_unlock(&interval->lock);
 }
 
 /**
@@ -753,7 +787,7 @@ long mnk_insert(void *interval)
 	struct mnk_interval *mnk_interval = interval;
 	int ret;
 
-	WRITE_ONCE(mnk_interval->ended, false);
+	mnk_before_insertion(mnk_interval);
 	ret = mmu_interval_notifier_insert(&mnk_interval->notifier,
 					   mnk_interval->m->mm,
 					   mnk_interval->start,
@@ -776,7 +810,7 @@ long mnk_insert_locked(void *interval)
 	struct mm_struct *mm = mnk_interval->m->mm;
 	int ret;
 
-	WRITE_ONCE(mnk_interval->ended, false);
+	mnk_before_insertion(mnk_interval);
 	mmap_write_lock(mm);
 	ret = mmu_interval_notifier_insert_locked(&mnk_interval->notifier, mm,
 						  mnk_interval->start,

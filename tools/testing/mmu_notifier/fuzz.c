@@ -10,7 +10,7 @@
  * say, in any order.
  *
  * Compared after each operation: who was told, in which order, of what; who has
- * to retry; who has been removed; what the index finds.
+ * to retry; who has been removed; who has settled how often; what the index finds.
  */
 
 #include <linux/mmu_notifier.h>
@@ -60,6 +60,11 @@ struct sub {
 	bool called_back;
 	bool refuses;
 	bool two_pass;
+	bool settles;
+	bool unmaps_only;
+	unsigned int busy_with;		/* ranges, a bit each */
+	unsigned int settled;
+	unsigned int has_settled;
 	unsigned long first, last;	/* pages */
 	unsigned long born;
 	bool has_seq;
@@ -94,6 +99,7 @@ static bool sub_invalidate(struct mmu_interval_notifier *notifier,
 	struct sub *s = container_of(notifier, struct sub, notifier);
 
 	demand(seq & 1);
+	demand(!s->unmaps_only || range->event == MMU_NOTIFY_UNMAP);
 	mmu_interval_set_seq(notifier, seq);
 	tell(s, 'i');
 	return mmu_notifier_range_blockable(range) || !s->refuses;
@@ -117,10 +123,29 @@ static void sub_finish(struct mmu_interval_notifier_finish *finish)
 	demand(s->unfinished--);
 }
 
-static const struct mmu_interval_notifier_ops one_pass = { .invalidate = sub_invalidate };
-static const struct mmu_interval_notifier_ops two_pass = {
-	.invalidate_start = sub_start,
-	.invalidate_finish = sub_finish,
+static void sub_settled(struct mmu_interval_notifier *notifier)
+{
+	struct sub *s = container_of(notifier, struct sub, notifier);
+
+	demand(!s->removing);
+	s->has_settled++;
+}
+
+static bool sub_concerns(const struct mmu_interval_notifier *notifier,
+			 const struct mmu_notifier_range *range)
+{
+	return range->event == MMU_NOTIFY_UNMAP;
+}
+
+#define ONE_PASS	.invalidate = sub_invalidate
+#define TWO_PASSES	.invalidate_start = sub_start, .invalidate_finish = sub_finish
+#define SETTLES		.settled = sub_settled
+#define UNMAPS_ONLY	.concerns = sub_concerns
+
+static const struct mmu_interval_notifier_ops sub_ops[] = {
+	{ ONE_PASS }, { TWO_PASSES },
+	{ ONE_PASS, SETTLES }, { TWO_PASSES, SETTLES },
+	{ ONE_PASS, SETTLES, UNMAPS_ONLY }, { TWO_PASSES, SETTLES, UNMAPS_ONLY },
 };
 
 static void sub_removed(struct mmu_interval_notifier *notifier)
@@ -164,6 +189,11 @@ static bool overlaps(const struct sub *s, const struct flight *f)
 	return s->first <= f->last && s->last >= f->first;
 }
 
+static bool concerned(const struct sub *s, const struct flight *f)
+{
+	return !s->unmaps_only || f->range.event == MMU_NOTIFY_UNMAP;
+}
+
 static bool any_in_flight(void)
 {
 	unsigned int i;
@@ -182,6 +212,24 @@ static bool overlapped(const struct sub *s)
 		if (flights[i].in_flight && overlaps(s, &flights[i]))
 			return true;
 	return false;
+}
+
+/* The range @bit keeps it busy no longer. */
+static void not_busy_with(struct sub *s, unsigned int bit)
+{
+	if (!s->inserted || !(s->busy_with & bit))
+		return;
+	s->busy_with &= ~bit;
+	if (!s->busy_with)
+		s->settled++;
+}
+
+static void check_settled(void)
+{
+	struct sub *s;
+
+	for (s = subs; s < subs + NR_SUBS; s++)
+		demand(s->settled == s->has_settled);
 }
 
 /* The next subscription in order behind @after: by address, then by age. */
@@ -243,6 +291,8 @@ static void expect_end(void)
 
 static void do_insert(struct sub *s, unsigned int a, unsigned int b)
 {
+	struct flight *f;
+
 	if (s->inserted || (s->removing && !s->called_back))
 		return;
 	/* The first one waits, as a registration does. */
@@ -253,14 +303,26 @@ static void do_insert(struct sub *s, unsigned int a, unsigned int b)
 	s->last = s->first + b % 8;
 	s->two_pass = b & 8;
 	s->refuses = b & 16;
+	s->settles = b & 32;
+	s->unmaps_only = (b & 96) == 96;
+	s->busy_with = 0;
 	s->removing = false;
 	s->called_back = false;
 	s->has_seq = false;
 	s->born = ++births;
 	demand(!mmu_interval_notifier_insert(&s->notifier, &mm, s->first * PAGE_SIZE,
 					     (s->last - s->first + 1) * PAGE_SIZE,
-					     s->two_pass ? &two_pass : &one_pass));
+					     &sub_ops[s->two_pass + 2 * s->settles +
+						      2 * s->unmaps_only]));
 	s->inserted = true;
+	if (!s->settles)
+		return;
+	/* What is in a slot has not asked whom it concerns. */
+	for (f = flights; f < flights + NR_RANGES; f++)
+		if (f->in_flight && overlaps(s, f) && (f->range.slot || concerned(s, f)))
+			s->busy_with |= 1 << (f - flights);
+	if (!s->busy_with)
+		s->settled++;
 }
 
 static void do_remove(struct sub *s, bool async)
@@ -303,6 +365,7 @@ static void do_read(struct sub *s)
 
 static void do_start(struct flight *f, unsigned int a, unsigned int b)
 {
+	unsigned int bit = 1 << (f - flights);
 	bool block = b & 8;
 	bool refused = false;
 	struct sub *s;
@@ -314,18 +377,23 @@ static void do_start(struct flight *f, unsigned int a, unsigned int b)
 	f->first = a % (PAGES + 8);
 	f->last = f->first + (b & 16 ? b % 64 : b % 4);
 	f->vms = 0;
-	mmu_notifier_range_init(&f->range, MMU_NOTIFY_CLEAR, 0, &mm, f->first * PAGE_SIZE,
-				(f->last + 1) * PAGE_SIZE);
+	mmu_notifier_range_init(&f->range, b & 128 ? MMU_NOTIFY_UNMAP : MMU_NOTIFY_CLEAR, 0, &mm,
+				f->first * PAGE_SIZE, (f->last + 1) * PAGE_SIZE);
 	expect_begin();
 	if (block)
 		mmu_notifier_invalidate_range_start(&f->range);
 	else
 		ret = mmu_notifier_invalidate_range_start_nonblock(&f->range);
 
-	for (s = next_sub(NULL, f); s && !refused; s = next_sub(s, f)) {
+	/* Those who are told when it ends hear of it although it is refused. */
+	for (s = next_sub(NULL, f); s; s = next_sub(s, f)) {
+		if ((refused && !s->settles) || !concerned(s, f))
+			continue;
 		expect(s, 'i');
 		s->collided = true;
-		refused = !block && s->refuses;
+		if (s->settles)
+			s->busy_with |= bit;
+		refused |= !block && s->refuses;
 	}
 	for (v = refused ? NULL : next_vm(NULL); v && !refused; v = next_vm(v)) {
 		expect(v, 's');
@@ -337,6 +405,8 @@ static void do_start(struct flight *f, unsigned int a, unsigned int b)
 		for (v = next_vm(NULL); v; v = next_vm(v))
 			if (f->vms & 1 << (v - vms))
 				expect(v, 'e');
+		for (s = subs; s < subs + NR_SUBS; s++)
+			not_busy_with(s, bit);
 	}
 	expect_end();
 	demand(ret == (refused ? -EAGAIN : 0));
@@ -359,6 +429,7 @@ static void do_end(struct flight *f)
 	expect_end();
 	f->in_flight = false;
 	for (s = subs; s < subs + NR_SUBS; s++) {
+		not_busy_with(s, bit);
 		if (!s->removing)
 			continue;
 		s->may_wait_for &= ~bit;
@@ -397,15 +468,21 @@ static void check_index(unsigned int a, unsigned int b)
 	struct mmu_interval_state *state;
 	unsigned int nr, i, step = 1 + b % 5;
 	struct sub *s = NULL;
+	struct flight empty;
+	struct mn_gap gap;
 	unsigned int seq;
 
 	if (!mm.notifier_subscriptions || !mm.notifier_subscriptions->intervals.slots)
 		return;
 	state = &mm.notifier_subscriptions->intervals;
 	/* May say yes for a subscription whose removal waits. */
-	if (next_sub(NULL, f))
-		demand(mmu_index_may_overlap(&state->index, f->first * PAGE_SIZE,
-					     (f->last + 1) * PAGE_SIZE - 1, &seq));
+	if (!mmu_index_may_overlap(&state->index, f->first * PAGE_SIZE,
+				   (f->last + 1) * PAGE_SIZE - 1, &seq, &gap)) {
+		empty.first = gap.first / PAGE_SIZE;
+		empty.last = gap.last / PAGE_SIZE;
+		demand(empty.first <= f->first && empty.last >= f->last);
+		demand(!next_sub(NULL, &empty));
+	}
 	spin_lock(&state->lock);
 	do {
 		nr = mmu_index_collect(&state->index, after, f->first * PAGE_SIZE,
@@ -467,10 +544,12 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 			break;
 		}
 		check_index(a, b);
+		check_settled();
 	}
 
 	for (i = 0; i < NR_RANGES; i++)
 		do_end(&flights[i]);
+	check_settled();
 	for (s = subs; s < subs + NR_SUBS; s++) {
 		do_read(s);
 		do_remove(s, false);

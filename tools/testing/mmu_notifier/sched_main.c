@@ -20,6 +20,22 @@ static bool chosen(const char *name, char **names)
 	return false;
 }
 
+/* The @nr-th of all, or NULL. */
+static const struct sched_program *program(unsigned int nr)
+{
+	static const struct sched_program *const tables[] = {
+		sched_programs, sched_settle_programs,
+	};
+	const struct sched_program *p;
+	unsigned int i;
+
+	for (i = 0; i < sizeof(tables) / sizeof(*tables); i++)
+		for (p = tables[i]; p->name; p++)
+			if (!nr--)
+				return p;
+	return NULL;
+}
+
 static double now(void)
 {
 	struct timespec t;
@@ -32,27 +48,26 @@ int main(int argc, char **argv)
 {
 	bool stop = argc > 1 && !strcmp(argv[1], "-x");
 	char **names = argv + 1 + stop;
+	const struct sched_program *p;
 	struct sched_result result;
 	unsigned int i, nr = 0;
 	int failed = 0;
 
 	if (argc > 1 && !strcmp(argv[1], "-l")) {
-		for (i = 0; i < sched_nr_programs; i++)
-			printf("%s\n", sched_programs[i].name);
+		for (i = 0; (p = program(i)); i++)
+			printf("%s\n", p->name);
 		return 0;
 	}
-	for (i = 0; i < sched_nr_programs; i++)
-		nr += chosen(sched_programs[i].name, names);
+	for (i = 0; (p = program(i)); i++)
+		nr += chosen(p->name, names);
 	if (!nr) {
 		fprintf(stderr, "%s: no such program; these are there:\n", argv[0]);
-		for (i = 0; i < sched_nr_programs; i++)
-			fprintf(stderr, "  %-26s %s\n", sched_programs[i].name,
-				sched_programs[i].what);
+		for (i = 0; (p = program(i)); i++)
+			fprintf(stderr, "  %-26s %s\n", p->name, p->what);
 		return 2;
 	}
 	printf("KTAP version 1\n1..%u\n", nr);
-	for (i = 0, nr = 0; i < sched_nr_programs && !(failed && stop); i++) {
-		const struct sched_program *p = &sched_programs[i];
+	for (i = 0, nr = 0; (p = program(i)) && !(failed && stop); i++) {
 		double begin = now();
 
 		if (!chosen(p->name, names))

@@ -14,19 +14,8 @@
  * ends (R5), waits that do not end (R9), memory that is used after it was freed.
  */
 
-#include <linux/mmu_notifier.h>
-#include "mmu_notifier.h"
-
-#include "sched.h"
+#include "sched_model.h"
 #include "sched_programs.h"
-
-#define PAGE(nr)	((16UL + (nr)) * PAGE_SIZE)
-
-/*
- * What the model knows is not part of what it models: it is seen by everybody at
- * once.
- */
-#define omniscient __attribute__((__no_sanitize_thread__, __noinline__))
 
 struct book {
 	unsigned int running;	/* callbacks */
@@ -56,12 +45,12 @@ static omniscient bool ended(const struct book *book)
 	return book->ended;
 }
 
-static struct mm_struct mm;
-static unsigned long pte;
+struct mm_struct mm;
+unsigned long pte;
 static unsigned int pages;		/* numbers given */
 static bool dead[16];
 
-static void model_init(void)
+void model_init(void)
 {
 	mm.mm_users.counter = 1;
 	mm.mm_count.counter = 1;
@@ -73,13 +62,13 @@ static omniscient void kill_page(unsigned long page)
 	dead[page] = true;
 }
 
-static omniscient bool is_dead(unsigned long page)
+omniscient bool is_dead(unsigned long page)
 {
 	return dead[page];
 }
 
 /* Change the entry. The old page may be given to somebody else at once. */
-static void change_pte(void)
+void change_pte(void)
 {
 	unsigned long old = pte, new = ++pages;
 
@@ -158,7 +147,7 @@ static void device_finish(struct mmu_interval_notifier_finish *finish)
 	leave(&dev->book);
 }
 
-static const struct mmu_interval_notifier_ops one_pass = {
+const struct mmu_interval_notifier_ops one_pass = {
 	.invalidate = device_invalidate,
 };
 
@@ -175,14 +164,19 @@ static struct device *device_new(void)
 	return dev;
 }
 
-static struct device *device_insert(unsigned int first, unsigned int nr,
-				    const struct mmu_interval_notifier_ops *ops)
+struct device *device_insert(unsigned int first, unsigned int nr,
+			     const struct mmu_interval_notifier_ops *ops)
 {
 	struct device *dev = device_new();
 
 	sched_expect(!mmu_interval_notifier_insert(&dev->sub, &mm, PAGE(first), nr * PAGE_SIZE,
 						   ops));
 	return dev;
+}
+
+void device_refuses(struct device *dev)
+{
+	dev->refuse = true;
 }
 
 /* One attempt to map the page and use it. False: to be repeated. */
@@ -1030,7 +1024,6 @@ const struct sched_program sched_programs[] = {
 	}, {
 		"insert-last-byte", "a range against an insertion and reader of its last byte",
 		init_far, { invalidate_0, insert_last_byte_and_fault }, use_all, 3, 0,
-	},
+	}, {
+	}
 };
-
-const unsigned int sched_nr_programs = ARRAY_SIZE(sched_programs);

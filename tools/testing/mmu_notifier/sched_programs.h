@@ -4,7 +4,8 @@
 
 #include "sched.h"
 
+/* Behind the last one of each is one without a name. */
 extern const struct sched_program sched_programs[];
-extern const unsigned int sched_nr_programs;
+extern const struct sched_program sched_settle_programs[];
 
 #endif /* _MMU_NOTIFIER_SCHED_PROGRAMS_H */

@@ -95,6 +95,7 @@ void shim_warn(const char *file, int line, const char *what);
 
 #define GFP_KERNEL		0
 #define GFP_KERNEL_ACCOUNT	0
+#define __GFP_RETRY_MAYFAIL	0
 #define PAGE_SIZE		4096UL
 #define PMD_SIZE		(512 * PAGE_SIZE)
 

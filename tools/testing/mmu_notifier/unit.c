@@ -46,6 +46,79 @@ static bool sub_invalidate(struct mmu_interval_notifier *notifier,
 
 static const struct mmu_interval_notifier_ops sub_ops = { .invalidate = sub_invalidate };
 
+/* One that is told when nothing is in flight over it: its word is even then. */
+struct watch {
+	struct mmu_interval_notifier notifier;
+	pthread_mutex_t lock;
+	unsigned long word;
+	bool off;
+	unsigned int calls;
+	unsigned int settled;
+};
+
+static bool watch_invalidate(struct mmu_interval_notifier *notifier,
+			     const struct mmu_notifier_range *range, unsigned long seq)
+{
+	struct watch *w = container_of(notifier, struct watch, notifier);
+
+	pthread_mutex_lock(&w->lock);
+	w->calls++;
+	__atomic_fetch_or(&w->word, 1, __ATOMIC_SEQ_CST);
+	pthread_mutex_unlock(&w->lock);
+	return true;
+}
+
+static void watch_settled(struct mmu_interval_notifier *notifier)
+{
+	struct watch *w = container_of(notifier, struct watch, notifier);
+
+	pthread_mutex_lock(&w->lock);
+	w->settled++;
+	if (!w->off)
+		__atomic_fetch_add(&w->word, 1, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&w->lock);
+}
+
+static bool watch_concerns(const struct mmu_interval_notifier *notifier,
+			   const struct mmu_notifier_range *range)
+{
+	return range->event == MMU_NOTIFY_UNMAP;
+}
+
+static const struct mmu_interval_notifier_ops watch_ops = {
+	.invalidate = watch_invalidate,
+	.settled = watch_settled,
+};
+
+static const struct mmu_interval_notifier_ops never_settled_ops = {
+	.invalidate = watch_invalidate,
+	.concerns = watch_concerns,
+};
+
+static int watch_insert(struct watch *w, struct mm_struct *mm, unsigned long first,
+			unsigned long nr)
+{
+	pthread_mutex_lock(&w->lock);
+	w->off = false;
+	__atomic_fetch_or(&w->word, 1, __ATOMIC_SEQ_CST);
+	pthread_mutex_unlock(&w->lock);
+	return mmu_interval_notifier_insert(&w->notifier, mm, PAGE(first), PAGE(nr), &watch_ops);
+}
+
+static void watch_remove(struct watch *w)
+{
+	/* From here on it says nothing, whatever settles. */
+	pthread_mutex_lock(&w->lock);
+	w->off = true;
+	__atomic_fetch_or(&w->word, 1, __ATOMIC_SEQ_CST);
+	pthread_mutex_unlock(&w->lock);
+	mmu_interval_notifier_remove(&w->notifier);
+}
+
+static void watch_removed(struct mmu_interval_notifier *notifier)
+{
+}
+
 static void sub_removed(struct mmu_interval_notifier *notifier)
 {
 	container_of(notifier, struct sub, notifier)->removals++;
@@ -217,6 +290,17 @@ TEST_F(core, list_misuse)
 	EXPECT_EQ(warnings, 2);
 }
 
+TEST_F(core, concerned_but_never_settled)
+{
+	struct watch w = {};
+
+	EXPECT_EQ(mmu_interval_notifier_insert(&w.notifier, &self->mm, PAGE(1), PAGE(1),
+					       &never_settled_ops), -EINVAL);
+	EXPECT_EQ(warnings, 1);
+	invalidate(&self->mm, 1, 1);
+	EXPECT_EQ(w.calls, 0);
+}
+
 /*
  * Allocations that fail
  */
@@ -350,6 +434,42 @@ TEST_F(core, index_from_one_end)
 		ASSERT_EQ(subs[i].calls, 4);
 }
 
+/*
+ * A range in a gap, which the CPU remembers, and one beside the gap, in turns and at
+ * every place. In descending order leaves are half full: most gaps end in the
+ * leaf behind.
+ */
+TEST_F(core, beside_every_gap)
+{
+	static struct sub subs[MANY];
+	unsigned int i, turn, at;
+
+	memset(subs, 0, sizeof(subs));
+	for (turn = 0; turn < 2; turn++) {
+		for (i = 0; i < MANY; i++)
+			ASSERT_EQ(insert(&subs[i], &self->mm, 2 * (turn ? i : MANY - i), 1), 0);
+		for (i = 0; i < MANY; i++) {
+			at = subs[i].notifier.interval_tree.start / PAGE_SIZE;
+			subs[i].calls = 0;
+			invalidate(&self->mm, at + 1, 1);
+			ASSERT_EQ(subs[i].calls, 0);
+			invalidate(&self->mm, at, 1);
+			ASSERT_EQ(subs[i].calls, 1);
+			invalidate(&self->mm, at + 1, 1);
+			invalidate(&self->mm, at, 2);
+			ASSERT_EQ(subs[i].calls, 2);
+			if (!i)
+				continue;
+			invalidate(&self->mm, at + 1, 1);
+			at = subs[i - 1].notifier.interval_tree.start / PAGE_SIZE;
+			invalidate(&self->mm, at, 1);
+			ASSERT_EQ(subs[i - 1].calls, 3);
+		}
+		for (i = 0; i < MANY; i++)
+			mmu_interval_notifier_remove(&subs[i].notifier);
+	}
+}
+
 /* The very last address, where a first address looks like no entry. */
 TEST_F(core, index_at_the_end)
 {
@@ -370,6 +490,77 @@ TEST_F(core, index_at_the_end)
 		ASSERT_EQ(subs[i].calls, i && !(i % 2));
 		mmu_interval_notifier_remove(&subs[i].notifier);
 	}
+}
+
+static void init_watches(struct watch *watches, unsigned int nr)
+{
+	memset(watches, 0, nr * sizeof(*watches));
+	while (nr--)
+		pthread_mutex_init(&watches[nr].lock, NULL);
+}
+
+/* Each settles once when it is inserted, and once more after a range over all. */
+TEST_F(core, thousands_settle)
+{
+	static struct watch watches[MANY];
+	struct mmu_notifier_range range;
+	unsigned int i;
+
+	init_watches(watches, MANY);
+	for (i = 0; i < MANY; i += 2)
+		ASSERT_EQ(watch_insert(&watches[i], &self->mm, i, 1), 0);
+	start(&range, &self->mm, 0, MANY);
+	for (i = 1; i < MANY; i += 2)
+		ASSERT_EQ(watch_insert(&watches[i], &self->mm, i, 1), 0);
+	for (i = 0; i < MANY; i++) {
+		ASSERT_EQ(watches[i].word & 1, 1);
+		ASSERT_EQ(watches[i].settled, !(i % 2));
+		ASSERT_EQ(watches[i].calls, !(i % 2));
+	}
+	/* Those that have gone hear no more of it. */
+	for (i = 0; i < MANY; i += 5) {
+		watches[i].off = true;
+		mmu_interval_notifier_remove_async(&watches[i].notifier, watch_removed);
+	}
+	mmu_notifier_invalidate_range_end(&range);
+	for (i = 0; i < MANY; i++) {
+		ASSERT_EQ(watches[i].word & 1, i % 5 == 0);
+		ASSERT_EQ(watches[i].settled, !(i % 2) + !!(i % 5));
+		if (i % 5)
+			watch_remove(&watches[i]);
+	}
+	EXPECT_EQ(warnings, 0);
+}
+
+/* The same with a range that was there first, in a slot. */
+TEST_F(core, thousands_hang)
+{
+	static struct watch watches[MANY];
+	struct mmu_notifier_range ranges[2];
+	struct sub s = {};
+	unsigned int i;
+
+	ASSERT_EQ(insert(&s, &self->mm, 2 * MANY, 1), 0);
+	init_watches(watches, MANY);
+	start(&ranges[0], &self->mm, 0, MANY);
+	start(&ranges[1], &self->mm, 100, MANY / 2);
+	ASSERT_NE(ranges[1].slot, NULL);
+	for (i = 0; i < MANY; i++)
+		ASSERT_EQ(watch_insert(&watches[i], &self->mm, i, 1), 0);
+	for (i = 0; i < MANY; i += 5)
+		watch_remove(&watches[i]);
+	mmu_notifier_invalidate_range_end(&ranges[0]);
+	for (i = 0; i < MANY; i++)
+		ASSERT_EQ(watches[i].settled, i % 5 && (i < 100 || i >= 100 + MANY / 2));
+	mmu_notifier_invalidate_range_end(&ranges[1]);
+	for (i = 0; i < MANY; i++) {
+		ASSERT_EQ(watches[i].settled, !!(i % 5));
+		ASSERT_EQ(watches[i].calls, 0);
+		if (i % 5)
+			watch_remove(&watches[i]);
+	}
+	mmu_interval_notifier_remove(&s.notifier);
+	EXPECT_EQ(warnings, 0);
 }
 
 TEST_F(core, batches)
@@ -566,6 +757,86 @@ TEST_F_TIMEOUT(core, threads_never_see_a_dead_page, 100)
 	EXPECT_EQ(warnings, 0);
 	for (i = 0; i < WINDOW; i++)
 		mmu_interval_notifier_remove(&mirrors[i].notifier);
+}
+
+/* A page is good as long as the word is even and the same. */
+static struct watch shared_watches[WINDOW];
+static unsigned long trusted;
+
+static void *run_clients(void *arg)
+{
+	unsigned long word, reads = 0;
+	struct watch *w;
+	unsigned int i;
+	long page;
+	bool dead;
+
+	shim_cpu((unsigned long)arg);
+	for (i = 0; !__atomic_load_n(&stop, __ATOMIC_RELAXED); i++) {
+		w = &shared_watches[i % WINDOW];
+		word = __atomic_load_n(&w->word, __ATOMIC_ACQUIRE);
+		if (word & 1)
+			continue;
+		page = __atomic_load_n(&ptes[i % WINDOW], __ATOMIC_ACQUIRE);
+		dead = __atomic_load_n(&page_dead[page], __ATOMIC_ACQUIRE);
+		if (__atomic_load_n(&w->word, __ATOMIC_RELAXED) != word)
+			continue;
+		reads++;
+		if (dead)
+			__atomic_add_fetch(&stale, 1, __ATOMIC_RELAXED);
+	}
+	__atomic_add_fetch(&trusted, reads, __ATOMIC_RELAXED);
+	return NULL;
+}
+
+/* One after the other goes and comes again, or all: then ranges go to slots. */
+static void *run_watches(void *arg)
+{
+	unsigned int turn, first, nr, i;
+
+	shim_cpu((unsigned long)arg);
+	for (turn = 0; !__atomic_load_n(&stop, __ATOMIC_RELAXED); turn++) {
+		first = turn % 3 ? turn % WINDOW : 0;
+		nr = turn % 3 ? 1 : WINDOW;
+		for (i = first; i < first + nr; i++)
+			watch_remove(&shared_watches[i]);
+		sched_yield();
+		for (i = first; i < first + nr; i++)
+			if (watch_insert(&shared_watches[i], shared_mm, i, 1))
+				abort();
+		usleep(20);
+	}
+	return NULL;
+}
+
+TEST_F_TIMEOUT(core, threads_trust_even_words, 100)
+{
+	void *(*run[])(void *) = { run_ranges, run_ranges, run_clients, run_watches };
+	pthread_t threads[ARRAY_SIZE(run)];
+	unsigned long i;
+
+	shared_mm = &self->mm;
+	init_watches(shared_watches, WINDOW);
+	for (i = 0; i < WINDOW; i++) {
+		ptes[i] = ++last_page;
+		ASSERT_EQ(watch_insert(&shared_watches[i], shared_mm, i, 1), 0);
+	}
+	for (i = 0; i < ARRAY_SIZE(run); i++)
+		ASSERT_EQ(pthread_create(&threads[i], NULL, run[i], (void *)i), 0);
+	sleep(3);
+	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+	for (i = 0; i < ARRAY_SIZE(run); i++)
+		pthread_join(threads[i], NULL);
+	TH_LOG("%lu ranges, %lu pages trusted", ranges, trusted);
+	EXPECT_EQ(stale, 0);
+	EXPECT_GT(ranges, 100);
+	EXPECT_GT(trusted, 100);
+	EXPECT_EQ(warnings, 0);
+	for (i = 0; i < WINDOW; i++) {
+		EXPECT_EQ(shared_watches[i].word & 1, 0);
+		EXPECT_EQ(shared_watches[i].notifier.in_flight, 0);
+		watch_remove(&shared_watches[i]);
+	}
 }
 
 TEST_HARNESS_MAIN
