@@ -3,7 +3,8 @@
 #
 # callers-check.py LINUX PAGE..: every function in LINUX that calls a hook of the
 # MMU notifiers stands in the table of PAGE for that hook, and every function in
-# the table calls it. Says what is not so, and fails.
+# the table calls it, with the events that the table says and, for ranges, with the
+# bits of what becomes of the memory. Says what is not so, and fails.
 #
 # A table is announced by a comment, ".. callers: NAME". The first cell of a row
 # names functions and their file: "f(), g(), mm/file.c".
@@ -33,6 +34,8 @@ hooks = {
 }
 # The table of who changes page tables has others in it as well.
 partly = ["walkers"]
+# What becomes of the memory, MMU_NOTIFIER_RANGE_ in the source.
+details = "DROP MOVE REPLACE FORK KEEP".split()
 # A first, cheap look: which files can have any of them at all.
 quick = r"mmu_notifier_|_young_notify|_flush_notify|zap_(page_range|vma)|split_huge_p[mu]d|change_prot|uffd_wp_range"
 
@@ -64,18 +67,23 @@ def functions(text):
 
 
 def callers():
-    """Table -> {(function, file): the events named where it sets a range up}"""
+    """Table -> {(function, file): the events named where it sets a range up}, and
+    {(function, file): the details that it names anywhere}"""
     there = [d for d in where if os.path.isdir(os.path.join(linux, d))]
     files = subprocess.run(["grep", "-rlE", "--include=*.[ch]", quick, *there], cwd=linux,
                            env={**os.environ, "LC_ALL": "C"},
                            capture_output=True, text=True, check=True).stdout.split()
     found = {hook: {} for hook in hooks}
+    said = {}
     for f in files:
         if ours.match(f):
             continue
         text = without_comments(open(os.path.join(linux, f), errors="replace").read())
         lines = text.split("\n")
         inside = functions(text)
+        for nr, line in enumerate(lines):
+            said.setdefault((inside[nr], f), set()).update(
+                re.findall(rf"\bMMU_NOTIFIER_RANGE_({'|'.join(details)})\b", line))
         for hook, what in hooks.items():
             for nr, line in enumerate(lines):
                 if not inside[nr] or not re.search(r"\b" + what, line):
@@ -83,7 +91,7 @@ def callers():
                 events = found[hook].setdefault((inside[nr], f), set())
                 call = re.split(r";", " ".join(lines[nr:nr + 4]))[0]
                 events |= set(re.findall(r"MMU_NOTIFY_(\w+)", call))
-    return found
+    return found, said
 
 
 def tables():
@@ -125,7 +133,7 @@ def named():
     return set(re.findall(r"(\w+)\(\)", "".join(open(p).read() for p in pages)))
 
 
-calls, rows = callers(), tables()
+(calls, said), rows = callers(), tables()
 problems = []
 for hook in hooks:
     if hook not in rows:
@@ -144,6 +152,13 @@ for hook in hooks:
         for event in sorted(calls[hook][f]):
             if not re.search(rf"\b{event}\b", second):
                 problems.append(f"{page}:{nr}: {f[0]}() says {event}, the table does not")
+        # Where a range is set up, not where another function's is ended.
+        if hook != "ranges" or not calls[hook][f]:
+            continue
+        for detail in details:
+            if (detail in said[f]) != bool(re.search(rf"\b{detail}\b", second)):
+                there, missing = ("the table", "source") if detail not in said[f] else ("the source", "table")
+                problems.append(f"{page}:{nr}: {f[0]}(): {there} says {detail}, the {missing} does not")
 print("\n".join(problems) or
       f"{sum(len(calls[h]) for h in hooks)} callers, in {len(hooks)} tables")
 sys.exit(bool(problems))

@@ -33,6 +33,15 @@ enum mmu_collision {
 	EM(MMU_NOTIFY_MIGRATE,		"migrate")			\
 	EMe(MMU_NOTIFY_EXCLUSIVE,	"exclusive")
 
+/* What becomes of the memory; "-": the event says it, or the worst is meant. */
+#define MMU_NOTIFIER_DETAILS						\
+	{ 0,				"-" },				\
+	{ MMU_NOTIFIER_RANGE_DROP,	"drop" },			\
+	{ MMU_NOTIFIER_RANGE_MOVE,	"move" },			\
+	{ MMU_NOTIFIER_RANGE_REPLACE,	"replace" },			\
+	{ MMU_NOTIFIER_RANGE_FORK,	"fork" },			\
+	{ MMU_NOTIFIER_RANGE_KEEP,	"keep" }
+
 #define MMU_NOTIFIER_COLLISIONS						\
 	EM(MMU_COLLISION_WAIT,		"wait")				\
 	EMe(MMU_COLLISION_RETRY,	"retry")
@@ -73,6 +82,7 @@ TRACE_EVENT_FN(mmu_notifier_range_start,
 		__field(unsigned long,	end)
 		__field(pid_t,		pid)
 		__field(int,		event)
+		__field(unsigned int,	detail)
 		__field(bool,		blockable)
 		__field(bool,		rmap)
 	),
@@ -82,13 +92,15 @@ TRACE_EVENT_FN(mmu_notifier_range_start,
 		__entry->end = range->end;
 		__entry->pid = mmu_process_pid(range->mm);
 		__entry->event = range->event;
+		__entry->detail = range->flags & MMU_NOTIFIER_RANGE_DETAIL;
 		__entry->blockable = range->flags & MMU_NOTIFIER_RANGE_BLOCKABLE;
 		__entry->rmap = range->flags & MMU_NOTIFIER_RANGE_RMAP;
 	),
 
-	TP_printk("pid=%d start=0x%lx end=0x%lx event=%s blockable=%d rmap=%d",
+	TP_printk("pid=%d start=0x%lx end=0x%lx event=%s detail=%s blockable=%d rmap=%d",
 		  __entry->pid, __entry->start, __entry->end,
 		  __print_symbolic(__entry->event, MMU_NOTIFIER_EVENTS),
+		  __print_symbolic(__entry->detail, MMU_NOTIFIER_DETAILS),
 		  __entry->blockable, __entry->rmap),
 
 	mmu_record_get, mmu_record_put

@@ -709,7 +709,8 @@ TEST_F(trace, list)
 	events_of(getpid(), &e);
 	i = EXPECT_EVENT(&e, i, "register", "callback=shadow_start [mmu_mirror]|result=0");
 	i = EXPECT_EVENT(&e, i, "range_start",
-			 "start=0x%lx|end=0x%lx|event=clear|blockable=1|rmap=0", start, end);
+			 "start=0x%lx|end=0x%lx|event=clear|detail=drop|blockable=1|rmap=0",
+			 start, end);
 	i = EXPECT_EVENT(&e, i, "invalidate",
 			 "callback=shadow_start [mmu_mirror]|start=0x%lx|end=0x%lx|event=clear",
 			 start, end);
