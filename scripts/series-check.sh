@@ -40,7 +40,7 @@ objects="$(cd "$STOCK" && grep -rlE --include='*.c' 'mmu_notifier|mmu_interval' 
 build_step()
 {
 	local dir ours=
-	for dir in mm/tests drivers/misc/mmu_mirror samples/mmu_notifier; do
+	for dir in mm/tests drivers/misc/mmu_mirror drivers/misc/mmu_monitor samples/mmu_notifier; do
 		[ ! -d "$LINUX/$dir" ] || ours+=" $dir/"
 	done
 	[ ! -e "$LINUX/mm/mmu_notifier_interval.c" ] || ours+=" mm/mmu_notifier_interval.o"

@@ -44,6 +44,6 @@ logged "kernel-users-stock$again" stock_kernel
 
 # What only our tree has may differ, and nothing else.
 differ=$(diff <(grep = "$stock/.config") <(grep = "$ours/.config") |
-	grep '^[<>]' | grep -v 'CONFIG_\(\(DEBUG\|ARCH_HAS\)_\)\?MMU_\(MIRROR\|NOTIFIER\|RMAP\)' |
+	grep '^[<>]' | grep -v 'CONFIG_\(\(DEBUG\|ARCH_HAS\)_\)\?MMU_\(MIRROR\|MONITOR\|NOTIFIER\|RMAP\)' |
 	grep -v 'CONFIG_PAGE_EXTENSION\|CONFIG_SAMPLES') || true
 [ -z "$differ" ] || die "the kernels that are compared differ in: $differ"
