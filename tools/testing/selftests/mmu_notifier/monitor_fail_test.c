@@ -1,0 +1,825 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * /dev/mmu_monitor when there is no memory, and when what it is given cannot be
+ * read or written.
+ *
+ * Each call is made again and again, by a process of its own each time, and the
+ * first, the second, the third ... of all allocations and copies in it fails
+ * (/proc/self/fail-nth), until there are no more. A call that fails says ENOMEM or
+ * EFAULT and has done nothing: no watch, event or even word more or less than
+ * before, and the same call succeeds when nothing fails. A call that succeeds all
+ * the same has done what it should.
+ *
+ * Then each of these failures is repeated in one process: nothing adds up, neither
+ * memory nor what the user's limit counts.
+ *
+ * A change of a mapping must not need memory because somebody watches: munmap()
+ * and its like allocate as often as they do without a watch.
+ */
+#include "../kselftest_harness.h"
+
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/wait.h>
+
+#include "monitor_raw.h"
+#include "sysmm.h"
+
+#define MAX_POINTS	500	/* more than any call has */
+#define AREA_PAGES	4
+#define WATCHED		((size_t)16)	/* pages */
+#define REPEAT		3000
+#define LEAK_KB		180	/* REPEAT times 64 bytes are more */
+#define LIMIT		"/proc/sys/user/max_mmu_monitor_watches"
+
+/* What a child that tried a point says, by its exit status */
+enum {
+	FAILED_RIGHT = 10,	/* the call failed, and nothing else is wrong */
+	FAILED_EFAULT,		/* the same; it could not copy */
+	SURVIVED,		/* something failed in it, and it succeeded */
+	NO_MORE,		/* nothing failed: there is no such point */
+	WRONG,
+};
+
+struct ctx {
+	int fd;
+	int eventfd;
+	const volatile struct mmu_monitor_area *area;
+	char *memory;
+	__u64 word;		/* of the watch that the call is about */
+	__u64 last;		/* the highest word that there was */
+	unsigned int watches;
+	unsigned int events;	/* that are pending */
+};
+
+struct call {
+	const char *name;
+	/* 0, or what is wrong */
+	const char *(*prepare)(struct ctx *c);
+	/* what is swept; 0 or -errno */
+	int (*run)(struct ctx *c);
+	/* after it succeeded */
+	const char *(*check)(struct ctx *c);
+	/* for the next round, after it succeeded */
+	void (*undo)(struct ctx *c);
+	unsigned int at_least;	/* so many points fail */
+};
+
+/* ------------------------------------------------------------ injection */
+
+static int nth_fd = -1;
+
+static bool nth_open(void)
+{
+	nth_fd = open("/proc/self/fail-nth", O_RDWR | O_CLOEXEC);
+	return nth_fd >= 0;
+}
+
+static void nth_arm(unsigned int nth)
+{
+	char text[16];
+	int len = snprintf(text, sizeof(text), "%u", nth);
+
+	if (pwrite(nth_fd, text, len, 0) != len)
+		_exit(WRONG);
+}
+
+/* To look and to stop copies something, and so can fail in turn. */
+static bool nth_disarm(void)
+{
+	char text[16] = "";
+	bool failed = pread(nth_fd, text, sizeof(text) - 1, 0) > 0 && atoi(text) == 0;
+
+	while (pwrite(nth_fd, "0", 1, 0) != 1)
+		;
+	return failed;
+}
+
+/* Without this nothing that may wait is ever made to fail. */
+static const char *need_injection(void)
+{
+	const char *debugfs = need_debugfs();
+
+	if (debugfs)
+		return debugfs;
+	if (access("/proc/self/fail-nth", W_OK))
+		return "no fault injection (CONFIG_FAULT_INJECTION)";
+	if (file_write("/sys/kernel/debug/failslab/ignore-gfp-wait", "N"))
+		return "no CONFIG_FAILSLAB, or no CONFIG_FAULT_INJECTION_DEBUG_FS";
+	file_write("/sys/kernel/debug/failslab/verbose", "0");
+	file_write("/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N");
+	file_write("/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem", "N");
+	file_write("/sys/kernel/debug/fail_page_alloc/min-order", "0");
+	file_write("/sys/kernel/debug/fail_page_alloc/verbose", "0");
+	file_write("/sys/kernel/debug/fail_usercopy/verbose", "0");
+	return NULL;
+}
+
+/* ---------------------------------------------------------- what is there */
+
+static sigjmp_buf on_signal;
+
+static void caught(int sig)
+{
+	siglongjmp(on_signal, sig);
+}
+
+static bool settles(struct ctx *c, __u64 word)
+{
+	unsigned int ms;
+
+	for (ms = 0; raw_load(c->area, word) & 1; ms++) {
+		if (ms == 3000)
+			return false;
+		sleep_ms(1);
+	}
+	return true;
+}
+
+static const char *watch(struct ctx *c, size_t page, __u32 flags)
+{
+	int ret = raw_watch(c->fd, c->memory + page * page_size, page_size,
+			    MMU_MONITOR_UNMAPPED | MMU_MONITOR_DROPPED, flags, page, &c->word);
+
+	if (ret)
+		return "WATCH fails";
+	c->watches++;
+	if (c->last < c->word)
+		c->last = c->word;
+	return settles(c, c->word) ? NULL : "a word does not get even";
+}
+
+/* All that the area says: so many watches, events, and even words, no more */
+static const char *look(struct ctx *c)
+{
+	unsigned int even = 0;
+	__u64 word, end;
+
+	if (!c->area)
+		return NULL;
+	if (c->area->watches != c->watches)
+		return "the number of watches has changed";
+	if (c->area->pending != c->events)
+		return "the number of pending events has changed";
+	if (!c->last)
+		return NULL;
+	/* pages are there as far as there were watches */
+	end = (c->last / page_size + 1) * page_size;
+	for (word = sizeof(struct mmu_monitor_area); word < end; word += sizeof(word)) {
+		__u64 generation = raw_load(c->area, word);
+
+		even += generation && !(generation & 1);	/* 0: never used */
+	}
+	if (even > c->watches)
+		return "a word is even that no watch has";
+	if (even < c->watches)
+		return "the word of a watch is odd";
+	return NULL;
+}
+
+static const char *map_area(struct ctx *c)
+{
+	c->area = raw_area(c->fd, AREA_PAGES * page_size);
+	if (c->area == MAP_FAILED) {
+		c->area = NULL;
+		return "mmap fails";
+	}
+	return NULL;
+}
+
+/* The monitor can do all that one can. */
+static const char *works(struct ctx *c)
+{
+	struct mmu_monitor_event e;
+	const char *why = c->area ? NULL : map_area(c);
+	__u64 before;
+
+	if (!why)
+		why = watch(c, WATCHED - 1, 0);
+	if (why)
+		return why;
+	before = raw_load(c->area, c->word);
+	if (madvise(c->memory + (WATCHED - 1) * page_size, page_size, MADV_DONTNEED))
+		return "madvise fails";
+	if (raw_load(c->area, c->word) == before)
+		return "a change is not told of by the word";
+	if (c->area->pending != c->events + 1)
+		return "a change makes no event";
+	do {
+		if (raw_read(c->fd, &e, 1) != 1)
+			return "an event cannot be read";
+	} while (c->events && c->events--);
+	if (e.word != c->word || e.cookie != WATCHED - 1 || e.classes != MMU_MONITOR_DROPPED)
+		return "the event is another one's";
+	if (raw_unwatch(c->fd, c->word))
+		return "UNWATCH fails";
+	c->watches--;
+	return look(c);
+}
+
+/* ---------------------------------------------------------------- calls */
+
+static const char *no_preparation(struct ctx *c)
+{
+	return NULL;
+}
+
+static const char *opened(struct ctx *c)
+{
+	c->fd = raw_open();
+	return c->fd < 0 ? "open fails" : NULL;
+}
+
+static const char *with_area(struct ctx *c)
+{
+	return opened(c) ?: map_area(c);
+}
+
+static const char *one_watch(struct ctx *c)
+{
+	return with_area(c) ?: watch(c, 0, 0);
+}
+
+/* The next word is the first of a page. */
+static const char *full_page(struct ctx *c)
+{
+	const char *why = with_area(c);
+
+	do {
+		why = why ?: watch(c, 1, MMU_MONITOR_QUIET);
+	} while (!why && (c->word + sizeof(c->word)) % page_size);
+	return why;
+}
+
+static const char *with_eventfd(struct ctx *c)
+{
+	const char *why = one_watch(c);
+
+	c->eventfd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	return c->eventfd < 0 ? "eventfd fails" : why;
+}
+
+static const char *with_events(struct ctx *c)
+{
+	const char *why = with_area(c);
+	unsigned int i;
+
+	for (i = 0; i < 3 && !why; i++)
+		why = watch(c, i, 0);
+	if (!why && madvise(c->memory, 3 * page_size, MADV_DONTNEED))
+		why = "madvise fails";
+	c->events = 3;
+	return why;
+}
+
+static int run_open(struct ctx *c)
+{
+	c->fd = raw_open();
+	return c->fd < 0 ? c->fd : 0;
+}
+
+static int run_mmap(struct ctx *c)
+{
+	if (map_area(c))
+		return -errno;
+	/* A fault that finds no memory is tried again. */
+	return c->area->watches ? -EUCLEAN : 0;
+}
+
+static int run_info(struct ctx *c)
+{
+	struct mmu_monitor_info info;
+
+	return raw_info(c->fd, &info);
+}
+
+static int run_watch(struct ctx *c)
+{
+	return raw_watch(c->fd, c->memory + 2 * page_size, page_size, MMU_MONITOR_CLASSES,
+			 0, 2, &c->word);
+}
+
+static int run_unwatch(struct ctx *c)
+{
+	return raw_unwatch(c->fd, c->word);
+}
+
+static int run_rearm(struct ctx *c)
+{
+	return raw_rearm(c->fd, c->word);
+}
+
+static int run_eventfd(struct ctx *c)
+{
+	return raw_eventfd(c->fd, c->eventfd);
+}
+
+static int run_flush(struct ctx *c)
+{
+	return raw_flush(c->fd);
+}
+
+static int run_read(struct ctx *c)
+{
+	struct mmu_monitor_event e[8];
+	ssize_t nr = raw_read(c->fd, e, 8);
+
+	if (nr < 0)
+		return nr;
+	if (!nr || nr > (ssize_t)c->events)
+		return -EUCLEAN;
+	c->events -= nr;		/* the others come next time */
+	return 0;
+}
+
+static const char *check_watch(struct ctx *c)
+{
+	c->watches++;
+	if (c->last < c->word)
+		c->last = c->word;
+	return settles(c, c->word) ? look(c) : "a word does not get even";
+}
+
+static const char *check_unwatch(struct ctx *c)
+{
+	c->watches--;
+	if (!(raw_load(c->area, c->word) & 1))
+		return "the word of a watch that is gone is even";
+	return raw_unwatch(c->fd, c->word) == -ENOENT ? NULL : "it is gone, and can be unwatched";
+}
+
+static const char *check_eventfd(struct ctx *c)
+{
+	struct pollfd p = { .fd = c->eventfd, .events = POLLIN };
+
+	if (poll(&p, 1, 0))
+		return "the eventfd is signalled too early";
+	if (madvise(c->memory, page_size, MADV_DONTNEED))
+		return "madvise fails";
+	c->events++;
+	return poll(&p, 1, 0) == 1 ? NULL : "the eventfd is not signalled";
+}
+
+static const char *check_flush(struct ctx *c)
+{
+	c->watches = 0;
+	c->events = 0;
+	return NULL;
+}
+
+static const char *check_read(struct ctx *c)
+{
+	while (c->events)
+		if (run_read(c))
+			return "events are lost";
+	return NULL;
+}
+
+static void undo_open(struct ctx *c)
+{
+	close(c->fd);
+	c->fd = -1;
+}
+
+static void undo_mmap(struct ctx *c)
+{
+	munmap((void *)c->area, AREA_PAGES * page_size);
+	c->area = NULL;
+}
+
+static void undo_watch(struct ctx *c)
+{
+	if (!raw_unwatch(c->fd, c->word))
+		c->watches--;
+}
+
+static void undo_unwatch(struct ctx *c)
+{
+	watch(c, 0, 0);
+}
+
+static void undo_eventfd(struct ctx *c)
+{
+	raw_eventfd(c->fd, -1);
+}
+
+static void undo_flush(struct ctx *c)
+{
+	c->watches = 0;
+	watch(c, 0, 0);
+}
+
+static void undo_read(struct ctx *c)
+{
+	madvise(c->memory, 3 * page_size, MADV_DONTNEED);
+	c->events = 3;
+}
+
+static const struct call calls[] = {
+	{ "open", no_preparation, run_open, NULL, undo_open, 2 },
+	{ "mmap and first touch", opened, run_mmap, NULL, undo_mmap, 2 },
+	{ "INFO", opened, run_info, NULL, NULL, 2 },
+	{ "WATCH, the first", with_area, run_watch, check_watch, undo_watch, 4 },
+	{ "WATCH, a page of words", full_page, run_watch, check_watch, undo_watch, 4 },
+	{ "WATCH, a later one", one_watch, run_watch, check_watch, undo_watch, 3 },
+	{ "UNWATCH", one_watch, run_unwatch, check_unwatch, undo_unwatch, 1 },
+	{ "REARM", one_watch, run_rearm, NULL, NULL, 1 },
+	{ "CONFIG, an eventfd", with_eventfd, run_eventfd, check_eventfd, undo_eventfd, 1 },
+	{ "FLUSH", one_watch, run_flush, check_flush, undo_flush, 0 },
+	{ "read", with_events, run_read, check_read, undo_read, 1 },
+};
+
+static const char *begin(struct ctx *c, const struct call *call)
+{
+	*c = (struct ctx){ .fd = -1, .eventfd = -1 };
+	c->memory = mmap(NULL, WATCHED * page_size, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (c->memory == MAP_FAILED)
+		return "mmap fails";
+	memset(c->memory, 1, WATCHED * page_size);
+	if (!nth_open())
+		return "cannot open fail-nth";
+	return call->prepare(c) ?: look(c);
+}
+
+static void finish(struct ctx *c)
+{
+	if (c->fd >= 0)
+		close(c->fd);
+	if (c->eventfd >= 0)
+		close(c->eventfd);
+	if (c->area)
+		munmap((void *)c->area, AREA_PAGES * page_size);
+	munmap(c->memory, WATCHED * page_size);
+	close(nth_fd);
+}
+
+/* In a process of its own: point @nth of @call. Returns one of the above. */
+static int try_point(const struct call *call, unsigned int nth)
+{
+	struct ctx c;
+	const char *why = begin(&c, call);
+	bool failed;
+	int sig, ret;
+
+	sig = sigsetjmp(on_signal, 1);
+	if (sig) {
+		nth_disarm();
+		printf("# %s, point %u: signal %d\n", call->name, nth, sig);
+		return WRONG;
+	}
+	signal(SIGBUS, caught);
+	signal(SIGSEGV, caught);
+	if (why)
+		goto wrong;
+
+	nth_arm(nth);
+	ret = call->run(&c);
+	failed = nth_disarm();
+
+	if (!ret) {
+		why = call->check ? call->check(&c) : NULL;
+		why = why ?: look(&c) ?: works(&c);
+		if (why)
+			goto wrong;
+		return failed ? SURVIVED : NO_MORE;
+	}
+	if (!failed)
+		why = "fails though nothing failed in it";
+	else if (ret != -ENOMEM && ret != -EFAULT)
+		why = "fails with another error than ENOMEM and EFAULT";
+	else
+		why = look(&c);
+	if (!why && call->run(&c))
+		why = "does not succeed afterwards";
+	if (!why && call->check)
+		why = call->check(&c);
+	why = why ?: look(&c) ?: works(&c);
+	if (!why)
+		return ret == -EFAULT ? FAILED_EFAULT : FAILED_RIGHT;
+	errno = -ret;
+wrong:
+	printf("# %s, point %u (%s): %s\n", call->name, nth, strerror(errno), why);
+	return WRONG;
+}
+
+static int in_child(int (*function)(const struct call *call, unsigned int nth),
+		    const struct call *call, unsigned int nth)
+{
+	int status = 0;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid < 0)
+		return WRONG;
+	if (!pid) {
+		status = function(call, nth);
+		fflush(stdout);
+		_exit(status);
+	}
+	waitpid(pid, &status, 0);
+	if (WIFEXITED(status))
+		return WEXITSTATUS(status);
+	printf("# %s, point %u: killed by signal %d\n", call->name, nth, WTERMSIG(status));
+	return WRONG;
+}
+
+/* kB of the kernel's memory that cannot be had back, and of area pages */
+static long kernel_kb(void)
+{
+	char text[4096], *at;
+	long kb = 0;
+
+	if (file_read("/proc/meminfo", text, sizeof(text)) < 0)
+		return 0;
+	at = strstr(text, "SUnreclaim:");
+	if (at)
+		kb += atol(at + 11);
+	at = strstr(text, "Percpu:");
+	if (at)
+		kb += atol(at + 7);
+	return kb;
+}
+
+/* Point @nth again and again: what it leaves behind adds up. */
+static int repeat(const struct call *call, unsigned int nth)
+{
+	unsigned int i, warm = REPEAT / 4, skipped = 0;
+	struct ctx c;
+	const char *why = begin(&c, call);
+	long before = 0, grown = 0;
+	int ret;
+
+	for (i = 0; !why && i < REPEAT + warm; i++) {
+		if (i == warm)
+			before = kernel_kb();
+		nth_arm(nth);
+		ret = call->run(&c);
+		nth_disarm();
+		if (ret)
+			continue;
+		if (call->check == check_watch)
+			c.watches++;
+		skipped++;
+		if (call->undo)
+			call->undo(&c);
+	}
+	if (!why) {
+		grown = kernel_kb() - before;
+		if (grown > LEAK_KB)
+			why = "memory is lost";
+	}
+	if (why)
+		printf("# %s, point %u, %u times, %u of them successful: %s, %ld kB\n",
+		       call->name, nth, REPEAT, skipped, why, grown);
+	finish(&c);
+	return why ? WRONG : NO_MORE;
+}
+
+/* How many watches the limit lets this user have */
+static unsigned int allowance(unsigned int limit)
+{
+	static char page;
+	unsigned int nr = 0;
+	int fd = raw_open();
+	__u64 word;
+
+	if (fd < 0)
+		return 0;
+	while (nr <= limit && !raw_watch(fd, &page, 1, MMU_MONITOR_CLASSES, MMU_MONITOR_QUIET, 0,
+					 &word))
+		nr++;
+	close(fd);
+	return nr;
+}
+
+FIXTURE(fail) {
+	char limit[32];
+};
+
+FIXTURE_VARIANT(fail) {
+	unsigned int call;
+};
+
+#define CALL(_name, _nr) \
+	FIXTURE_VARIANT_ADD(fail, _name) { .call = (_nr) }
+
+CALL(open, 0);
+CALL(mmap, 1);
+CALL(info, 2);
+CALL(first_watch, 3);
+CALL(page_of_words, 4);
+CALL(later_watch, 5);
+CALL(unwatch, 6);
+CALL(rearm, 7);
+CALL(eventfd, 8);
+CALL(flush, 9);
+CALL(read, 10);
+
+FIXTURE_SETUP(fail)
+{
+	const char *why = need_injection();
+
+	if (access(MONITOR_PATH, F_OK))
+		SKIP(return, "no " MONITOR_PATH);
+	if (why)
+		SKIP(return, "%s", why);
+	sysmm_init();
+	ASSERT_GT(file_read(LIMIT, self->limit, sizeof(self->limit)), 0);
+}
+
+FIXTURE_TEARDOWN(fail)
+{
+	if (self->limit[0])
+		file_write(LIMIT, "%s", self->limit);
+}
+
+TEST_F_TIMEOUT(fail, nothing_is_left, 200)
+{
+	const struct call *call = &calls[variant->call];
+	unsigned int nth, counts[WRONG + 1] = { };
+	int result;
+
+	for (nth = 1; nth < MAX_POINTS; nth++) {
+		result = in_child(try_point, call, nth);
+		ASSERT_TRUE(result >= FAILED_RIGHT && result <= WRONG);
+		counts[result]++;
+		if (result == NO_MORE)
+			break;
+	}
+	ASSERT_LT(nth, MAX_POINTS);
+	TH_LOG("%s: %u points, ENOMEM from %u, EFAULT from %u, done all the same at %u",
+	       call->name, nth - 1, counts[FAILED_RIGHT], counts[FAILED_EFAULT],
+	       counts[SURVIVED]);
+	EXPECT_EQ(counts[WRONG], 0u);
+	EXPECT_GE(counts[FAILED_RIGHT] + counts[FAILED_EFAULT], call->at_least);
+}
+
+TEST_F_TIMEOUT(fail, nothing_adds_up, 400)
+{
+	const struct call *call = &calls[variant->call];
+	const unsigned int limit = 600;
+	unsigned int nth;
+	int result;
+
+	/* as many as full_page() needs, and some */
+	ASSERT_EQ(file_write(LIMIT, "%u", limit), 0);
+	EXPECT_EQ(allowance(limit), limit);
+	for (nth = 1; nth < MAX_POINTS; nth++) {
+		result = in_child(try_point, call, nth);
+		if (result == NO_MORE || result == WRONG)
+			break;
+		EXPECT_EQ(in_child(repeat, call, nth), NO_MORE);
+	}
+	EXPECT_EQ(result, NO_MORE);
+	EXPECT_EQ(allowance(limit), limit) {
+		TH_LOG("the user's limit counts watches that do not exist");
+	}
+}
+
+/* ------------------------------------------------- changes need no memory */
+
+static void change_munmap(char *addr)
+{
+	munmap(addr, page_size);
+}
+
+static void change_mmap(char *addr)
+{
+	mmap(addr, page_size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+}
+
+static void change_dontneed(char *addr)
+{
+	madvise(addr, page_size, MADV_DONTNEED);
+}
+
+static void change_mprotect(char *addr)
+{
+	mprotect(addr, page_size, PROT_READ);
+}
+
+static void change_fork(char *addr)
+{
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(0);
+	if (pid > 0)
+		waitpid(pid, NULL, 0);
+}
+
+FIXTURE(change) {
+	int fd;
+};
+
+FIXTURE_VARIANT(change) {
+	void (*change)(char *addr);
+	__u32 classes;
+};
+
+#define CHANGE(_name, _classes) \
+	FIXTURE_VARIANT_ADD(change, _name) { .change = change_##_name, .classes = (_classes) }
+
+CHANGE(munmap, MMU_MONITOR_UNMAPPED);
+CHANGE(mmap, MMU_MONITOR_UNMAPPED);
+CHANGE(dontneed, MMU_MONITOR_DROPPED);
+CHANGE(mprotect, MMU_MONITOR_PROTECTED);
+CHANGE(fork, MMU_MONITOR_FORKED);
+
+FIXTURE_SETUP(change)
+{
+	const char *why = need_injection();
+
+	self->fd = -1;
+	if (access(MONITOR_PATH, F_OK))
+		SKIP(return, "no " MONITOR_PATH);
+	if (why)
+		SKIP(return, "%s", why);
+	sysmm_init();
+	self->fd = raw_open();
+	ASSERT_GE(self->fd, 0);
+	ASSERT_TRUE(nth_open());
+}
+
+FIXTURE_TEARDOWN(change)
+{
+	close(self->fd);
+}
+
+/* A page with others around it, each of them a mapping of its own */
+static char *island(void)
+{
+	char *addr = mmap(NULL, 3 * page_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (addr == MAP_FAILED ||
+	    mmap(addr + page_size, page_size, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+		return NULL;
+	addr[page_size] = 1;
+	return addr + page_size;
+}
+
+/* How many points there are in a change: far more than it takes are asked for. */
+static unsigned int points_of(void (*change)(char *addr), char *addr)
+{
+	const unsigned int many = 1000000;
+	char text[16] = "";
+
+	nth_arm(many);
+	change(addr);
+	/* what is read was counted before it is copied */
+	if (pread(nth_fd, text, sizeof(text) - 1, 0) <= 0)
+		return many;
+	nth_arm(0);
+	return many - atoi(text);
+}
+
+/* Of a page that is not watched. What is left of it goes: fork() would copy it. */
+static unsigned int points_without(void (*change)(char *addr))
+{
+	char *addr = island();
+	unsigned int points;
+
+	if (!addr)
+		return 0;
+	points = points_of(change, addr);
+	munmap(addr - page_size, 3 * page_size);
+	return points;
+}
+
+TEST_F(change, takes_no_memory)
+{
+	const volatile struct mmu_monitor_area *area = raw_area(self->fd, page_size);
+	unsigned int with, without, again, tries;
+	struct mmu_monitor_event e;
+	__u64 word, before;
+	char *addr;
+
+	ASSERT_NE(area, MAP_FAILED);
+	ASSERT_EQ(raw_eventfd(self->fd, eventfd(0, EFD_NONBLOCK)), 0);
+	points_without(variant->change);	/* caches of the kernel are filled */
+	for (tries = 0, without = 0; tries < 3; tries++) {
+		again = points_without(variant->change);
+		if (again > without)
+			without = again;
+	}
+
+	addr = island();
+	ASSERT_NE(addr, NULL);
+	ASSERT_EQ(raw_watch(self->fd, addr, page_size, variant->classes, 0, 0, &word), 0);
+	before = raw_load(area, word);
+	ASSERT_EQ(before & 1, 0u);
+	with = points_of(variant->change, addr);
+	EXPECT_NE(raw_load(area, word), before);
+	EXPECT_EQ(raw_read(self->fd, &e, 1), 1);
+	TH_LOG("%u allocations and copies without a watch, %u with one", without, with);
+	EXPECT_LE(with, without);
+}
+
+TEST_HARNESS_MAIN
