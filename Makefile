@@ -42,6 +42,7 @@ help:
 #: make test-vms      50 virtual machines beside a callback that sleeps, on both
 #: make test-guest    a guest in the guest, its memory moved about for MINUTES=10
 #: make test-stress   stress-ng with subscribers attached, for MINUTES=10
+#: make test-shadow   Python and stress-ng under a monitor of all their mappings, MINUTES=10
 #: make lint          checkpatch, W=1, sparse, kernel-doc
 #: make htmldocs      the documentation as HTML; fails on warnings in our files
 #: make test-busted   break the code on purpose; the tests must notice (BREAKS='NAME ..')
@@ -49,6 +50,7 @@ help:
 #: make test-kcsan    the same, looking for data races
 #: make bench         stock's core and ours side by side; QUICK=1: natively only
 #: make off-cost      what checker and tracepoints cost while they are off; x86_64
+#: make monitor-cost  what /dev/mmu_monitor costs, in instructions; x86_64
 #: make series        the patches for git am, in build/series
 #: make series-check  apply them to a pristine tree, build every step
 #: make clean         remove build/
@@ -60,9 +62,9 @@ help:
 #: JOBS=N        parallel jobs (all processors)
 #: V=1           show the commands
 
-run shell picture lint clients series series-check test-busted test-debug test-kcsan bench off-cost guest kernel: deps
+run shell picture lint clients series series-check test-busted test-debug test-kcsan bench off-cost monitor-cost guest kernel: deps
 test-clients: deps-users
-test-vms test-guest test-stress: deps
+test-vms test-guest test-stress test-shadow: deps
 test-host fuzz: deps-host
 htmldocs: deps-docs
 test: $(if $(filter x86_64,$(ARCH)),deps-host deps-users,deps)
@@ -101,7 +103,7 @@ shell: initramfs
 guest: initramfs
 	@$(if $(CMD),scripts/guest.sh '$(subst ','\'',$(CMD))',echo "make guest needs CMD='...'" >&2; exit 1)
 
-bench off-cost fuzz htmldocs lint clients series series-check test-host:
+bench off-cost monitor-cost fuzz htmldocs lint clients series series-check test-host:
 	@scripts/$@.sh
 
 test-clients:
@@ -110,7 +112,7 @@ test-clients:
 	@scripts/test-guest.sh
 	@scripts/test-stress.sh
 
-test-vms test-guest test-stress:
+test-vms test-guest test-stress test-shadow:
 	@scripts/$@.sh
 
 test-busted:
@@ -122,5 +124,5 @@ test-debug test-kcsan:
 clean:
 	@[ ! -e $(BUILD)/.lock ] || rm -rf $(BUILD)
 
-.PHONY: help deps deps-docs deps-host deps-users htmldocs test-host test-clients test-vms test-guest test-stress fuzz kernel initramfs run picture test shell guest lint clients series series-check test-busted test-debug test-kcsan bench off-cost clean
+.PHONY: help deps deps-docs deps-host deps-users htmldocs test-host test-clients test-vms test-guest test-stress test-shadow fuzz kernel initramfs run picture test shell guest lint clients series series-check test-busted test-debug test-kcsan bench off-cost monitor-cost clean
 .NOTPARALLEL:

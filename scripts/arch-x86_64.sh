@@ -11,10 +11,11 @@ ARCH_PACKAGES="busybox-static qemu-system-x86"
 QEMU=(qemu-system-x86_64 -machine pc -accel tcg,thread=multi -cpu max)
 QEMU_JOB=(-serial chardev:job)
 
-# memmap: what the kernel leaves alone, for test_hmm's coherent devices
+# memmap: what the kernel leaves alone, for test_hmm's coherent devices;
+# no_timer_check: the check fails where QEMU waits for a processor
 guest_append()
 {
-	echo "console=ttyS0 PORT=ttyS1 tsc_early_khz=2600000 tsc=reliable" \
+	echo "console=ttyS0 PORT=ttyS1 tsc_early_khz=2600000 tsc=reliable no_timer_check" \
 		"memmap=512M\$0x80000000 $(test_hmm_at 0x80000000)"
 }
 

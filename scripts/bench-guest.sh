@@ -5,7 +5,8 @@
 # of bench-kernels.sh and measure in it. Lines "CASE FIGURE" are appended to
 # build/bench/STICK-stock.txt or STICK-ours.txt; what is called op/ there is
 # rmap/ for ours-rmap. With insn also off-cost-without|off-cost-with, kernels of
-# off-cost.sh: lines go to build/off-cost/without.txt or with.txt.
+# off-cost.sh: lines go to build/off-cost/without.txt or with.txt; and monitor, that
+# of monitor-cost.sh: to build/monitor-cost/figures.txt.
 #
 #  insn	one CPU under -icount, where the guest's time-stamp counter counts
 #	instructions and nothing that the host does shows
@@ -20,6 +21,10 @@ case $kernel in
 off-cost-*)
 	bench=$BUILD/off-cost KBUILD=$BUILD/kbuild-$kernel
 	figures=$bench/${kernel#off-cost-}.txt
+	;;
+monitor)
+	bench=$BUILD/monitor-cost KBUILD=$BUILD/kbuild-monitor-cost
+	figures=$bench/figures.txt
 	;;
 *)
 	bench=$BUILD/bench KBUILD=$BUILD/kbuild-bench-$kernel
@@ -42,7 +47,7 @@ initramfs()
 		done
 		echo "file /bin/busybox ${BUSYBOX:-/bin/busybox} 755 0 0"
 		echo "file /init $TOP/scripts/guest-init 755 0 0"
-		for p in bench_op bench_calls; do
+		for p in bench_op bench_calls bench_monitor; do
 			echo "file /bin/$p $guest/$p 755 0 0"
 		done
 	} >"$guest/list"
@@ -86,6 +91,7 @@ initramfs
 case $stick-$kernel in
 insn-*-off)	ops off >"$job" ;;
 insn-*-rmap)	ops none >"$job" ;;
+insn-monitor)	echo "for run in 1 2 3; do bench_monitor || exit 1; done" >"$job" ;;
 insn-off-cost-*) { suites pair; ops none; } >"$job" ;;
 insn-*)		{ suites pair change drain register; ops none list-1 interval-1; } >"$job" ;;
 wall-*)		{ suites wait drain-us memory; echo bench_calls; } >"$job" ;;
