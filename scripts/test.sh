@@ -60,7 +60,7 @@ for suite in $suites; do
 	# on the console each line begins with the kernel's time
 	sed -nE "s/^(\[[ 0-9.]+\])? *(not ok.*|.*# SKIP.*)/$suite: \\2/p" "$RESULTS/$suite.ktap"
 	# a case that is missing, or in the wrong place
-	grep -aE '\[(ERROR|CRASHED)\]' "$LOGS/parse-$suite.log" | sed "s/^[^[]*/$suite: /" || true
+	grep -aE '\[(ERROR|CRASHED)\]' "$LOGS/parse-$suite.log" | sed "s/^\\[[0-9:]*\\]/$suite:/" || true
 done
 
 # A guest that complained or stopped early fails even where every case passed.

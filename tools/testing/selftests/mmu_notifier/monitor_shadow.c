@@ -1003,7 +1003,7 @@ int main(int argc, char **argv)
 		printf("# that is fewer than %lu changes\n", least);
 		ok = false;
 	}
-	ksft_test_result(ok, "monitor_shadow\n");
+	ksft_test_result(ok, "no change is missed\n");
 	ksft_finished();
 }
 #endif
