@@ -8,7 +8,8 @@
 # busted/check break the contract: the checker has to make a report of the kind that
 # the patch names ("Report: KIND"), whatever else goes wrong, in the demo or in what
 # it names as well ("Job: COMMAND"), on a kernel with configs/NAME.config if it says
-# "Config: NAME".
+# "Config: NAME". Of the others, too, a break may name the test that has to notice:
+# then a case of that one has to fail, and nothing else is run.
 #
 # Everything is built in build/busted, from the same pristine source; ccache
 # makes the first of these builds a cheap one.
@@ -102,6 +103,21 @@ seen_by_checker()
 	report=$(grep -aom 1 "MMU notifier: $kind: .*" "$console") && echo "$report"
 }
 
+# A case has to fail, or the kernel to complain: that the command is not there, say, is
+# not seeing it.
+seen_by_job()
+{
+	local out=$RESULTS/busted-job.out
+	rm -f "$out"
+	echo "exec $(said Job)" >"$GUEST/break.job"
+	! APPEND="kunit.enable=0 debug_mmu_notifier=all" TIMEOUT=400 "$TOP/scripts/qemu.sh" \
+		busted-job "$GUEST/break.job" "$out" >"$LOGS/busted.log" 2>&1 || return 1
+	{
+		tr -d '\r' <"$out" | sed -n 's/^ *not ok [0-9]* \(- \)\?//p'
+		sed -n 's/^error: busted-job: \(the kernel complained\)/\1/p' "$LOGS/busted.log"
+	} | head -n 1 | grep .
+}
+
 seen_by_kvm()
 {
 	local out=$RESULTS/busted-kvm.out
@@ -154,6 +170,7 @@ for EXTRA_PATCH; do
 		;;
 	*)
 		suites="kunit demo kselftest"
+		[ -z "$(said Job)" ] || suites=job
 		case $EXTRA_PATCH in
 		*/check/*)	name=check/$name suites=checker ;;
 		esac
