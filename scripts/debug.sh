@@ -33,7 +33,7 @@ export KBUILD RESULTS
 # races CONSOLE: the reports that name one of our functions, each with its begin
 races()
 {
-	nm "$KBUILD"/mm/mmu_notifier*.o "$KBUILD"/drivers/misc/mmu_mirror/*.o |
+	nm "$KBUILD"/mm/mmu_notifier*.o "$KBUILD"/drivers/misc/mmu_{mirror,monitor}/*.o |
 		sed -nE 's/.* [tT] (\.?[a-z]\w+)$/\1/p' | sort -u >"$LOGS/$kind.functions"
 	tr -d '\r' <"$1" | sed 's/^\[[^]]*\] //' | grep 'BUG: KCSAN' | tee "$LOGS/$kind.all" |
 		grep -wFf "$LOGS/$kind.functions"
