@@ -43,6 +43,7 @@ help:
 #: make test-guest    a guest in the guest, its memory moved about for MINUTES=10
 #: make test-stress   stress-ng with subscribers attached, for MINUTES=10
 #: make test-shadow   Python and stress-ng under a monitor of all their mappings, MINUTES=10
+#: make soak          everything at once, MINUTES=30; then as much memory in use as before
 #: make lint          checkpatch, W=1, sparse, kernel-doc
 #: make htmldocs      the documentation as HTML; fails on warnings in our files
 #: make test-busted   break the code on purpose; the tests must notice (BREAKS='NAME ..')
@@ -64,7 +65,7 @@ help:
 
 run shell picture lint clients series series-check test-busted test-debug test-kcsan bench off-cost monitor-cost guest kernel: deps
 test-clients: deps-users
-test-vms test-guest test-stress test-shadow: deps
+test-vms test-guest test-stress test-shadow soak: deps
 test-host fuzz: deps-host
 htmldocs: deps-docs
 test: $(if $(filter x86_64,$(ARCH)),deps-host deps-users,deps)
@@ -115,6 +116,9 @@ test-clients:
 test-vms test-guest test-stress test-shadow:
 	@scripts/$@.sh
 
+soak:
+	@scripts/test-soak.sh
+
 test-busted:
 	@scripts/busted.sh $(BREAKS:%=$(CURDIR)/tools/testing/selftests/mmu_notifier/busted/%.patch)
 
@@ -124,5 +128,5 @@ test-debug test-kcsan:
 clean:
 	@[ ! -e $(BUILD)/.lock ] || rm -rf $(BUILD)
 
-.PHONY: help deps deps-docs deps-host deps-users htmldocs test-host test-clients test-vms test-guest test-stress test-shadow fuzz kernel initramfs run picture test shell guest lint clients series series-check test-busted test-debug test-kcsan bench off-cost monitor-cost clean
+.PHONY: help deps deps-docs deps-host deps-users htmldocs test-host test-clients test-vms test-guest test-stress test-shadow soak fuzz kernel initramfs run picture test shell guest lint clients series series-check test-busted test-debug test-kcsan bench off-cost monitor-cost clean
 .NOTPARALLEL:

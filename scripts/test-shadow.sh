@@ -7,6 +7,7 @@
 # initramfs gets these programs and their libraries.
 
 . "$(dirname "$0")/common.sh"
+. "$TOP/scripts/usr-list.sh"
 
 : "${MINUTES:=10}"
 case $MINUTES in
@@ -22,41 +23,15 @@ fi
 
 guest=$BUILD/guest-shadow
 python=$(readlink -f /usr/bin/python3)
-mkdir -p "$guest"
 
 # What they are made of, where they look for it
-needed()
 {
-	local f
-	echo /usr/bin/stress-ng "$python"
+	echo /usr/bin/stress-ng
+	echo "$python"
+	echo /usr/bin/python3
 	find "/usr/lib/${python##*/}" -name '*.so' -o -name '*.py' ! -path '*/test/*' \
 		! -path '*/idlelib/*' ! -path '*/lib2to3/*'
-	for f in /usr/bin/stress-ng "$python" "/usr/lib/${python##*/}"/lib-dynload/*.so; do
-		ldd "$f" | sed -n 's/.*[[:space:]]\(\/[^ ]*\) (0x.*/\1/p'
-	done
-}
-
-{
-	sed '/^file \/bin\/\(mirror_test\|mmu_mirror_demo\|hmm-tests\) /d' "$GUEST/list"
-	echo "dir /usr 755 0 0"
-	echo "slink /lib usr/lib 777 0 0"
-	echo "slink /lib64 usr/lib64 777 0 0"
-	needed | tr ' ' '\n' | sed 's,^/lib,/usr/lib,' | sort -u | while read -r f; do
-		echo "file $f $(readlink -f "$f") 755 0 0"
-	done | tee "$guest/files"
-	cut -d' ' -f2 "$guest/files" | while read -r f; do
-		while f=${f%/*} && [ "$f" != /usr ] && [ -n "$f" ]; do
-			echo "dir $f 755 0 0"
-		done
-	done | sort -u
-	echo "slink /usr/bin/python3 $python 777 0 0"
-} >"$guest/list.unsorted"
-# directories before what is in them
-{
-	grep '^dir' "$guest/list.unsorted" | sort -u
-	grep -v '^dir' "$guest/list.unsorted"
-} >"$guest/list"
-"$KBUILD/usr/gen_init_cpio" "$guest/list" >"$guest/initramfs.cpio"
+} | usr_initramfs "$guest"
 
 {
 	echo "seconds=$((MINUTES * 60 / 7)) PATH=\$PATH:/usr/bin"
