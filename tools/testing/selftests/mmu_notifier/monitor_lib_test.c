@@ -301,10 +301,13 @@ TEST_F(lib, next)
 	EXPECT_EQ(mmon_pending(&self->m), 0u);
 }
 
-/* More than are wanted, and more than are there */
+/*
+ * More than are wanted, and more than are there; and so many that from the stack,
+ * which may be at the end of all addresses, they would reach beyond it.
+ */
 TEST_F(lib, next_some)
 {
-	struct mmu_monitor_event events[16];
+	static struct mmu_monitor_event events[16];
 	struct mmon_watch w;
 	int i;
 
