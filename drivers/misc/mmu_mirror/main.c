@@ -79,6 +79,7 @@ union mirror_args {
  * @min_size: up to the last member of the arguments' first version.
  * @size: size of the arguments.
  * @run: does it. The arguments are filled up with zeros to @size.
+ * @undo: Optional: takes back what it made, of which nobody could be told.
  */
 struct mirror_command {
 	unsigned int cmd;
@@ -87,6 +88,7 @@ struct mirror_command {
 	size_t min_size;
 	size_t size;
 	int (*run)(struct mirror *m, void *args);
+	void (*undo)(struct mirror *m, void *args);
 };
 
 static const struct mirror_command mirror_commands[] = {
@@ -171,6 +173,7 @@ static const struct mirror_command mirror_commands[] = {
 		.min_size = offsetofend(struct mmu_mirror_register, key),
 		.size = sizeof(struct mmu_mirror_register),
 		.run = mirror_cmd_register,
+		.undo = mirror_undo_register,
 	}, {
 		.cmd = MMU_MIRROR_DEREGISTER,
 		.use = MIRROR_USE_OWN,
@@ -291,8 +294,11 @@ static long mirror_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 
 	/* Also if there was an error: it may have come some way. */
 	if (command->out &&
-	    copy_to_user(user, &args, min_t(size_t, user_size, command->size)))
+	    copy_to_user(user, &args, min_t(size_t, user_size, command->size))) {
+		if (!ret && command->undo)
+			command->undo(m, &args);
 		return -EFAULT;
+	}
 	return ret;
 }
 

@@ -580,6 +580,7 @@ void mirror_regcache_init(struct mirror *m);
 void mirror_regcache_destroy(struct mirror *m);
 int mirror_regcache_allows(struct mirror *m, const struct mirror_op *op);
 int mirror_cmd_register(struct mirror *m, void *argp);
+void mirror_undo_register(struct mirror *m, void *argp);
 int mirror_cmd_deregister(struct mirror *m, void *argp);
 int mirror_cmd_key_read(struct mirror *m, void *argp);
 int mirror_cmd_key_write(struct mirror *m, void *argp);

@@ -27,6 +27,8 @@
  *
  * Results are copied back also if the command failed, those of READ and WRITE
  * being of use then. ATTACH, WINDOW and INJECT have none.
+ * If they cannot be written, it is -EFAULT, but the command has been done; except
+ * for REGISTER, which takes back the key that nobody got.
  */
 #ifndef _MMU_MIRROR_UAPI_H
 #define _MMU_MIRROR_UAPI_H

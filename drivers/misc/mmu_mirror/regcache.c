@@ -643,6 +643,25 @@ int mirror_cmd_deregister(struct mirror *m, void *argp)
 	return ret;
 }
 
+/**
+ * mirror_undo_register() - MMU_MIRROR_REGISTER was done, and its key told to nobody
+ * @m: the mirror.
+ * @argp: the arguments, struct mmu_mirror_register.
+ *
+ * If it is attached to nothing any more, or to somebody else, the key is no more. If
+ * the process dies, the key dies with it.
+ */
+void mirror_undo_register(struct mirror *m, void *argp)
+{
+	const struct mmu_mirror_register *args = argp;
+	struct mmu_mirror_deregister dereg = { .key = args->key };
+
+	if (mirror_get_use(m))
+		return;
+	mirror_cmd_deregister(m, &dereg);
+	mirror_put_use(m);
+}
+
 static int regcache_access(struct mirror *m, struct mmu_mirror_key_access *args,
 			   bool write)
 {
