@@ -88,7 +88,7 @@ void mmu_interval_destroy(struct mmu_interval_state *state)
  * Ranges
  */
 
-/* The callback that is called first. */
+/* The callback that is called first. It has a name even where data has none. */
 static const void *mn_callback(const struct mmu_interval_notifier_ops *ops)
 {
 	return ops->invalidate_start ? (void *)ops->invalidate_start :
@@ -99,14 +99,13 @@ static const void *mn_callback(const struct mmu_interval_notifier_ops *ops)
 static noinline bool mn_refused(const struct mmu_interval_notifier *subscription,
 				const struct mmu_notifier_range *range)
 {
+	const void *callback = mn_callback(subscription->ops);
 	/* Otherwise the caller cannot be stopped, so go on. */
 	bool ret = WARN_ONCE(mmu_notifier_range_blockable(range),
-			     "%ps refused although it may sleep\n",
-			     subscription->ops);
+			     "%ps refused although it may sleep\n", callback);
 
 	if (!ret)
-		pr_info_ratelimited("%ps would have to sleep\n",
-				    subscription->ops);
+		pr_info_ratelimited("%ps would have to sleep\n", callback);
 	return ret;
 }
 
