@@ -5,7 +5,7 @@
  *
  * Each call is made again and again, by a process of its own each time, and the
  * first, the second, the third ... of all allocations and copies in it fails
- * (/proc/self/fail-nth), until there are no more. A call that fails says ENOMEM or
+ * (fault_lib.h), until there are no more. A call that fails says ENOMEM or
  * EFAULT and has done nothing: no watch, event or even word more or less than
  * before, and the same call succeeds when nothing fails. A call that succeeds all
  * the same has done what it should.
@@ -26,6 +26,7 @@
 #include <sys/eventfd.h>
 #include <sys/wait.h>
 
+#include "fault_lib.h"
 #include "monitor_raw.h"
 #include "sysmm.h"
 
@@ -35,15 +36,6 @@
 #define REPEAT		3000
 #define LEAK_KB		180	/* REPEAT times 64 bytes are more */
 #define LIMIT		"/proc/sys/user/max_mmu_monitor_watches"
-
-/* What a child that tried a point says, by its exit status */
-enum {
-	FAILED_RIGHT = 10,	/* the call failed, and nothing else is wrong */
-	FAILED_EFAULT,		/* the same; it could not copy */
-	SURVIVED,		/* something failed in it, and it succeeded */
-	NO_MORE,		/* nothing failed: there is no such point */
-	WRONG,
-};
 
 struct ctx {
 	int fd;
@@ -68,56 +60,6 @@ struct call {
 	void (*undo)(struct ctx *c);
 	unsigned int at_least;	/* so many points fail */
 };
-
-/* ------------------------------------------------------------ injection */
-
-static int nth_fd = -1;
-
-static bool nth_open(void)
-{
-	nth_fd = open("/proc/self/fail-nth", O_RDWR | O_CLOEXEC);
-	return nth_fd >= 0;
-}
-
-static void nth_arm(unsigned int nth)
-{
-	char text[16];
-	int len = snprintf(text, sizeof(text), "%u", nth);
-
-	if (pwrite(nth_fd, text, len, 0) != len)
-		_exit(WRONG);
-}
-
-/* To look and to stop copies something, and so can fail in turn. */
-static bool nth_disarm(void)
-{
-	char text[16] = "";
-	bool failed = pread(nth_fd, text, sizeof(text) - 1, 0) > 0 && atoi(text) == 0;
-
-	while (pwrite(nth_fd, "0", 1, 0) != 1)
-		;
-	return failed;
-}
-
-/* Without this nothing that may wait is ever made to fail. */
-static const char *need_injection(void)
-{
-	const char *debugfs = need_debugfs();
-
-	if (debugfs)
-		return debugfs;
-	if (access("/proc/self/fail-nth", W_OK))
-		return "no fault injection (CONFIG_FAULT_INJECTION)";
-	if (file_write("/sys/kernel/debug/failslab/ignore-gfp-wait", "N"))
-		return "no CONFIG_FAILSLAB, or no CONFIG_FAULT_INJECTION_DEBUG_FS";
-	file_write("/sys/kernel/debug/failslab/verbose", "0");
-	file_write("/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N");
-	file_write("/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem", "N");
-	file_write("/sys/kernel/debug/fail_page_alloc/min-order", "0");
-	file_write("/sys/kernel/debug/fail_page_alloc/verbose", "0");
-	file_write("/sys/kernel/debug/fail_usercopy/verbose", "0");
-	return NULL;
-}
 
 /* ---------------------------------------------------------- what is there */
 
@@ -441,7 +383,7 @@ static const char *begin(struct ctx *c, const struct call *call)
 	if (c->memory == MAP_FAILED)
 		return "mmap fails";
 	memset(c->memory, 1, WATCHED * page_size);
-	if (!nth_open())
+	if (!fault_open())
 		return "cannot open fail-nth";
 	return call->prepare(c) ?: look(c);
 }
@@ -455,12 +397,13 @@ static void finish(struct ctx *c)
 	if (c->area)
 		munmap((void *)c->area, AREA_PAGES * page_size);
 	munmap(c->memory, WATCHED * page_size);
-	close(nth_fd);
+	fault_close();
 }
 
 /* In a process of its own: point @nth of @call. Returns one of the above. */
-static int try_point(const struct call *call, unsigned int nth)
+static int try_point(const void *what, unsigned int nth)
 {
+	const struct call *call = what;
 	struct ctx c;
 	const char *why = begin(&c, call);
 	bool failed;
@@ -468,25 +411,25 @@ static int try_point(const struct call *call, unsigned int nth)
 
 	sig = sigsetjmp(on_signal, 1);
 	if (sig) {
-		nth_disarm();
+		fault_disarm();
 		printf("# %s, point %u: signal %d\n", call->name, nth, sig);
-		return WRONG;
+		return FAULT_WRONG;
 	}
 	signal(SIGBUS, caught);
 	signal(SIGSEGV, caught);
 	if (why)
 		goto wrong;
 
-	nth_arm(nth);
+	fault_arm(nth);
 	ret = call->run(&c);
-	failed = nth_disarm();
+	failed = fault_disarm();
 
 	if (!ret) {
 		why = call->check ? call->check(&c) : NULL;
 		why = why ?: look(&c) ?: works(&c);
 		if (why)
 			goto wrong;
-		return failed ? SURVIVED : NO_MORE;
+		return failed ? FAULT_SURVIVED : FAULT_NO_MORE;
 	}
 	if (!failed)
 		why = "fails though nothing failed in it";
@@ -500,55 +443,17 @@ static int try_point(const struct call *call, unsigned int nth)
 		why = call->check(&c);
 	why = why ?: look(&c) ?: works(&c);
 	if (!why)
-		return ret == -EFAULT ? FAILED_EFAULT : FAILED_RIGHT;
+		return ret == -EFAULT ? FAULT_EFAULT : FAULT_ENOMEM;
 	errno = -ret;
 wrong:
 	printf("# %s, point %u (%s): %s\n", call->name, nth, strerror(errno), why);
-	return WRONG;
-}
-
-static int in_child(int (*function)(const struct call *call, unsigned int nth),
-		    const struct call *call, unsigned int nth)
-{
-	int status = 0;
-	pid_t pid;
-
-	fflush(stdout);
-	pid = fork();
-	if (pid < 0)
-		return WRONG;
-	if (!pid) {
-		status = function(call, nth);
-		fflush(stdout);
-		_exit(status);
-	}
-	waitpid(pid, &status, 0);
-	if (WIFEXITED(status))
-		return WEXITSTATUS(status);
-	printf("# %s, point %u: killed by signal %d\n", call->name, nth, WTERMSIG(status));
-	return WRONG;
-}
-
-/* kB of the kernel's memory that cannot be had back, and of area pages */
-static long kernel_kb(void)
-{
-	char text[4096], *at;
-	long kb = 0;
-
-	if (file_read("/proc/meminfo", text, sizeof(text)) < 0)
-		return 0;
-	at = strstr(text, "SUnreclaim:");
-	if (at)
-		kb += atol(at + 11);
-	at = strstr(text, "Percpu:");
-	if (at)
-		kb += atol(at + 7);
-	return kb;
+	return FAULT_WRONG;
 }
 
 /* Point @nth again and again: what it leaves behind adds up. */
-static int repeat(const struct call *call, unsigned int nth)
+static int repeat(const void *what, unsigned int nth)
 {
+	const struct call *call = what;
 	unsigned int i, warm = REPEAT / 4, skipped = 0;
 	struct ctx c;
 	const char *why = begin(&c, call);
@@ -557,10 +462,10 @@ static int repeat(const struct call *call, unsigned int nth)
 
 	for (i = 0; !why && i < REPEAT + warm; i++) {
 		if (i == warm)
-			before = kernel_kb();
-		nth_arm(nth);
+			before = fault_kernel_kb();
+		fault_arm(nth);
 		ret = call->run(&c);
-		nth_disarm();
+		fault_disarm();
 		if (ret)
 			continue;
 		if (call->check == check_watch)
@@ -570,7 +475,13 @@ static int repeat(const struct call *call, unsigned int nth)
 			call->undo(&c);
 	}
 	if (!why) {
-		grown = kernel_kb() - before;
+		/* what RCU is still to free is not lost */
+		for (i = 0; i < 60; i++) {
+			grown = fault_kernel_kb() - before;
+			if (grown <= LEAK_KB)
+				break;
+			sleep_ms(200);
+		}
 		if (grown > LEAK_KB)
 			why = "memory is lost";
 	}
@@ -578,7 +489,7 @@ static int repeat(const struct call *call, unsigned int nth)
 		printf("# %s, point %u, %u times, %u of them successful: %s, %ld kB\n",
 		       call->name, nth, REPEAT, skipped, why, grown);
 	finish(&c);
-	return why ? WRONG : NO_MORE;
+	return why ? FAULT_WRONG : FAULT_NO_MORE;
 }
 
 /* How many watches the limit lets this user have */
@@ -623,7 +534,7 @@ CALL(read, 10);
 
 FIXTURE_SETUP(fail)
 {
-	const char *why = need_injection();
+	const char *why = fault_need();
 
 	if (access(MONITOR_PATH, F_OK))
 		SKIP(return, "no " MONITOR_PATH);
@@ -642,22 +553,13 @@ FIXTURE_TEARDOWN(fail)
 TEST_F_TIMEOUT(fail, nothing_is_left, 200)
 {
 	const struct call *call = &calls[variant->call];
-	unsigned int nth, counts[WRONG + 1] = { };
-	int result;
+	struct fault_sweep s;
 
-	for (nth = 1; nth < MAX_POINTS; nth++) {
-		result = in_child(try_point, call, nth);
-		ASSERT_TRUE(result >= FAILED_RIGHT && result <= WRONG);
-		counts[result]++;
-		if (result == NO_MORE)
-			break;
-	}
-	ASSERT_LT(nth, MAX_POINTS);
+	ASSERT_TRUE(fault_sweep(try_point, call, call->name, &s));
 	TH_LOG("%s: %u points, ENOMEM from %u, EFAULT from %u, done all the same at %u",
-	       call->name, nth - 1, counts[FAILED_RIGHT], counts[FAILED_EFAULT],
-	       counts[SURVIVED]);
-	EXPECT_EQ(counts[WRONG], 0u);
-	EXPECT_GE(counts[FAILED_RIGHT] + counts[FAILED_EFAULT], call->at_least);
+	       call->name, s.points, s.enomem, s.efault, s.survived);
+	EXPECT_EQ(s.wrong, 0u);
+	EXPECT_GE(s.enomem + s.efault, call->at_least);
 }
 
 TEST_F_TIMEOUT(fail, nothing_adds_up, 400)
@@ -671,12 +573,12 @@ TEST_F_TIMEOUT(fail, nothing_adds_up, 400)
 	ASSERT_EQ(file_write(LIMIT, "%u", limit), 0);
 	EXPECT_EQ(allowance(limit), limit);
 	for (nth = 1; nth < MAX_POINTS; nth++) {
-		result = in_child(try_point, call, nth);
-		if (result == NO_MORE || result == WRONG)
+		result = fault_in_child(try_point, call, call->name, nth);
+		if (result == FAULT_NO_MORE || result == FAULT_WRONG)
 			break;
-		EXPECT_EQ(in_child(repeat, call, nth), NO_MORE);
+		EXPECT_EQ(fault_in_child(repeat, call, call->name, nth), FAULT_NO_MORE);
 	}
-	EXPECT_EQ(result, NO_MORE);
+	EXPECT_EQ(result, FAULT_NO_MORE);
 	EXPECT_EQ(allowance(limit), limit) {
 		TH_LOG("the user's limit counts watches that do not exist");
 	}
@@ -734,7 +636,7 @@ CHANGE(fork, MMU_MONITOR_FORKED);
 
 FIXTURE_SETUP(change)
 {
-	const char *why = need_injection();
+	const char *why = fault_need();
 
 	self->fd = -1;
 	if (access(MONITOR_PATH, F_OK))
@@ -744,7 +646,7 @@ FIXTURE_SETUP(change)
 	sysmm_init();
 	self->fd = raw_open();
 	ASSERT_GE(self->fd, 0);
-	ASSERT_TRUE(nth_open());
+	ASSERT_TRUE(fault_open());
 }
 
 FIXTURE_TEARDOWN(change)
@@ -769,15 +671,10 @@ static char *island(void)
 static unsigned int points_of(void (*change)(char *addr), char *addr)
 {
 	const unsigned int many = 1000000;
-	char text[16] = "";
 
-	nth_arm(many);
+	fault_arm(many);
 	change(addr);
-	/* what is read was counted before it is copied */
-	if (pread(nth_fd, text, sizeof(text) - 1, 0) <= 0)
-		return many;
-	nth_arm(0);
-	return many - atoi(text);
+	return fault_passed(many);
 }
 
 /* Of a page that is not watched. What is left of it goes: fork() would copy it. */

@@ -538,6 +538,49 @@ void cgroup_leave(const char *name)
 	rmdir(path);
 }
 
+int cgroup_make(const char *name)
+{
+	char path[256];
+	int fd;
+
+	snprintf(path, sizeof(path), CGROUP_ROOT "/%s", name);
+	if (mkdir(path, 0755))
+		return -errno;
+	fd = open(cgroup_file(name, "cgroup.procs"), O_WRONLY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/* A line of memory.stat */
+static __s64 cgroup_stat(const char *name, const char *line)
+{
+	char text[8192], *at;
+
+	if (file_read(cgroup_file(name, "memory.stat"), text, sizeof(text)) < 0)
+		return -1;
+	for (at = strstr(text, line); at; at = strstr(at + 1, line))
+		if (at == text || at[-1] == '\n')
+			return strtoll(at + strlen(line), NULL, 10);
+	return -1;
+}
+
+/* Some of it is freed by work items, and after grace periods. */
+__s64 cgroup_left_behind(const char *name, __s64 limit)
+{
+	char path[256];
+	unsigned int ms;
+	__s64 left;
+
+	for (ms = 0; ms < 10000; ms += 10) {
+		left = cgroup_stat(name, "slab_unreclaimable ") + cgroup_stat(name, "percpu ");
+		if (left <= limit)
+			break;
+		sleep_ms(10);
+	}
+	snprintf(path, sizeof(path), CGROUP_ROOT "/%s", name);
+	rmdir(path);
+	return left;
+}
+
 void ksm_run(void)
 {
 	file_write(KSM "sleep_millisecs", "1");

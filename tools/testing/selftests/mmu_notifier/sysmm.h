@@ -86,6 +86,14 @@ int cgroup_set(const char *name, const char *file, const char *value);
 __s64 cgroup_get(const char *name, const char *file);
 void cgroup_leave(const char *name);
 
+/*
+ * One for processes to come, who write "0" to the descriptor that is returned; and
+ * what those that were in it have left behind of the kernel's memory, in bytes, after
+ * a while. It is removed then.
+ */
+int cgroup_make(const char *name);
+__s64 cgroup_left_behind(const char *name, __s64 limit);
+
 void ksm_run(void);
 void ksm_stop(void);
 

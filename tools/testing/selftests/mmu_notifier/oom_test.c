@@ -1,0 +1,578 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Out of memory: the OOM killer, and the OOM reaper behind it, take a process that
+ * everybody is subscribed to.
+ *
+ * The *victim* has a list subscription (shadow), an interval (svm), an exporter whose
+ * pages another process has imported (external reverse maps), and a watch of
+ * /dev/mmu_monitor. A thread of its sleeps in the list's callback, for a range that
+ * touches none of them, so that it cannot die at once and the reaper comes, two seconds
+ * after the killer. The reaper may not sleep. In each variant somebody *refuses*, for
+ * as long as it asks, or nobody does. An exporter refuses by itself, as nodes would have
+ * to be asked.
+ *
+ * The kill comes from a cgroup that is full, or from a machine that is: then the *eater*
+ * takes all there is, and the victim is chosen for its oom_score_adj, not its size.
+ *
+ * Whoever refuses, the victim is gone soon after its thread woke up, everybody was told
+ * of the end, nobody waits for a range that was refused, and the memory is back. The
+ * kernel's log names the callback that refused, and does not fill up with that.
+ */
+#include "../kselftest_harness.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/swap.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "fault_lib.h"
+#include "mirror_lib.h"
+#include "monitor_raw.h"
+#include "sysmm.h"
+
+#define NR		16
+#define HOLD_US		9000000	/* of which the reaper waits 2000000 */
+#define REAPER_US	3000000	/* these, and a little to come at all */
+#define GRACE_MS	30000
+#define DEATH_US	10000000	/* after the thread woke up */
+#define FOOD		((size_t)64 << 20)
+#define CGROUP_MAX	"32M"
+#define VICTIM_ADJ	"1000"
+#define EATER_ADJ	"0"		/* all of memory is as much as 1000 is worth */
+#define LEAK_KB		1500		/* of the whole machine */
+#define LEAK_BYTES	16000		/* of the cgroup */
+#define HUGEPAGES	"/proc/sys/vm/nr_hugepages"
+#define LEFT_MB		300
+#define NEAR_MB		40		/* more than the victim and its importer take */
+#define ALWAYS		0x7fffffff
+#define REFUSALS	300
+#define MESSAGES	20		/* and not more in 5 seconds: 10 of each half */
+
+#ifndef SYS_process_mrelease
+#define SYS_process_mrelease	448
+#endif
+
+enum who { NOBODY, LIST, INTERVAL, EXPORT };
+
+/* How the kernel names the callback, before " would have to sleep" */
+static const char * const callback_of[] = {
+	[LIST] = "shadow_start [mmu_mirror]",
+	[INTERVAL] = "svm_invalidate_0 [mmu_mirror]",
+	[EXPORT] = "export_start [mmu_mirror]",
+};
+
+/* Between processes */
+struct shared {
+	unsigned int ready;		/* the victim is, to be killed */
+	unsigned int imported;		/* the importer has SPTEs, or an error */
+	unsigned int near;		/* the eater has eaten nearly all there is */
+	unsigned int stop;		/* the eater */
+	__u64 asleep_us;		/* since when the victim's thread is */
+};
+
+#define within_ms(ms, condition) ({ \
+	unsigned int __left = (ms); \
+	bool __holds; \
+	while (!(__holds = (condition)) && __left) { \
+		sleep_ms(1); \
+		__left--; \
+	} \
+	__holds; \
+})
+
+static struct mmu_mirror_counters counters_of(struct mirror *m)
+{
+	struct mmu_mirror_counters c;
+
+	mirror_counters(m, &c);
+	return c;
+}
+
+FIXTURE(oom) {
+	struct mirror list;
+	struct mirror interval;
+	struct mirror exporter;
+	struct mirror importer;
+	char *window;
+	char *apart;
+	struct shared *shared;
+	int log;
+	char printk[64];
+	char swap[64];
+	char hugepages[32];
+	char group[32];
+	pid_t victim;
+	pid_t importing;
+	pid_t eater;
+};
+
+FIXTURE_VARIANT(oom) {
+	enum who refuses;
+	bool global;
+};
+
+#define OOM(_name, _refuses, _global) \
+	FIXTURE_VARIANT_ADD(oom, _name) { .refuses = (_refuses), .global = (_global) }
+
+OOM(cgroup, NOBODY, false);
+OOM(cgroup_list_refuses, LIST, false);
+OOM(cgroup_interval_refuses, INTERVAL, false);
+OOM(cgroup_export_refuses, EXPORT, false);
+OOM(global, NOBODY, true);
+OOM(global_list_refuses, LIST, true);
+OOM(global_interval_refuses, INTERVAL, true);
+
+/* Not the tests, and not the harness. */
+__attribute__((constructor)) static void protect(void)
+{
+	file_write("/proc/self/oom_score_adj", "-1000");
+}
+
+static void adjust(const char *adj)
+{
+	if (file_write("/proc/self/oom_score_adj", "%s", adj))
+		_exit(1);
+}
+
+/* Without swap the machine is full earlier. What there was is put back. */
+static void swap_off(char *swap)
+{
+	char text[512], *line;
+
+	if (file_read("/proc/swaps", text, sizeof(text)) < 0)
+		return;
+	line = strchr(text, '\n');
+	if (line && sscanf(line + 1, "%63s", swap) == 1 && swapoff(swap))
+		swap[0] = '\0';
+}
+
+static long meminfo_mb(const char *name)
+{
+	char text[4096], *at;
+
+	if (file_read("/proc/meminfo", text, sizeof(text)) < 0)
+		return 0;
+	at = strstr(text, name);
+	return at ? atol(at + strlen(name)) / 1024 : 0;
+}
+
+/*
+ * To be full soon, the machine is made small: huge pages that nobody uses take no time to
+ * be had, as nobody clears them.
+ */
+static void shrink_machine(char *before)
+{
+	long mb = meminfo_mb("MemFree:");
+
+	if (file_read(HUGEPAGES, before, 32) > 0 && mb > LEFT_MB)
+		file_write(HUGEPAGES, "%ld",
+			   atol(before) + (mb - LEFT_MB) / (long)(huge_size >> 20));
+}
+
+FIXTURE_SETUP(oom)
+{
+	int err = mirror_try_open(&self->list);
+
+	if (err == -ENOENT || access(MONITOR_PATH, F_OK))
+		SKIP(return, "no " MMU_MIRROR_PATH " or no " MONITOR_PATH);
+	ASSERT_EQ(err, 0);
+	if (need_cgroup())
+		SKIP(return, "%s", need_cgroup());
+	sysmm_init();
+	mirror_open(&self->interval);
+	mirror_open(&self->exporter);
+	mirror_open(&self->importer);
+	self->window = mmap(NULL, (NR + 1) * page_size, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(self->window, MAP_FAILED);
+	self->apart = self->window + NR * page_size;
+	self->shared = mmap(NULL, page_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+			    -1, 0);
+	ASSERT_NE(self->shared, MAP_FAILED);
+	self->log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	ASSERT_GE(self->log, 0);
+	lseek(self->log, 0, SEEK_END);
+	/* what the OOM killer has to say looks alarming on the console */
+	file_read("/proc/sys/kernel/printk", self->printk, sizeof(self->printk));
+	file_write("/proc/sys/kernel/printk", "1");
+	snprintf(self->group, sizeof(self->group), "oom.%d", getpid());
+	if (variant->global) {
+		swap_off(self->swap);
+		shrink_machine(self->hugepages);
+	}
+}
+
+FIXTURE_TEARDOWN(oom)
+{
+	pid_t pids[] = { self->victim, self->importing, self->eater };
+	unsigned int i;
+
+	for (i = 0; i < sizeof(pids) / sizeof(*pids); i++) {
+		if (pids[i] <= 0)
+			continue;
+		kill(pids[i], SIGKILL);
+		waitpid(pids[i], NULL, 0);
+	}
+	if (self->hugepages[0])
+		file_write(HUGEPAGES, "%s", self->hugepages);
+	if (self->swap[0])
+		swapon(self->swap, 0);
+	if (self->printk[0])
+		file_write("/proc/sys/kernel/printk", "%s", self->printk);
+	cgroup_leave(self->group);
+}
+
+struct drop {
+	char *addr;
+	struct shared *shared;
+	bool go;
+};
+
+static void *drop(void *arg)
+{
+	struct drop *d = arg;
+
+	while (!__atomic_load_n(&d->go, __ATOMIC_ACQUIRE))
+		sleep_ms(1);
+	d->shared->asleep_us = now_us();
+	madvise(d->addr, page_size, MADV_DONTNEED);
+	/* The end of a thread is a change of memory, too. */
+	for (;;)
+		pause();
+	return NULL;
+}
+
+/* Never returns. */
+static void be_victim(struct _test_data_oom *self, enum who refuses, bool eat)
+{
+	struct mmu_mirror_inject hold = { .start_delay_us = HOLD_US }, refuse = { };
+	struct drop d = { .addr = self->apart, .shared = self->shared };
+	size_t bytes = NR * page_size;
+	static char buf[1 << 20];
+	pthread_t thread;
+	__u64 word;
+	char *food;
+	int fd;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	adjust(VICTIM_ADJ);
+	food = mmap(NULL, FOOD, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	fd = raw_open();
+	if (pthread_create(&thread, NULL, drop, &d) || food == MAP_FAILED || fd < 0)
+		_exit(1);
+	memset(self->window, 1, bytes + page_size);
+	mirror_attach(&self->list, MMU_MIRROR_SHADOW, self->window, bytes);
+	mirror_attach(&self->interval, MMU_MIRROR_SVM, self->window, bytes);
+	mirror_attach(&self->exporter, MMU_MIRROR_EXPORT, self->window, bytes);
+	mirror_read(&self->list, self->window, buf, bytes);
+	mirror_read(&self->interval, self->window, buf, bytes);
+	if (raw_watch(fd, self->window, bytes, MMU_MONITOR_CLASSES, 0, 0, &word))
+		_exit(1);
+	/* Only an importer that has SPTEs makes an exporter refuse. */
+	__atomic_store_n(&self->shared->imported, 1, __ATOMIC_RELEASE);
+	if (!within_ms(GRACE_MS, __atomic_load_n(&self->shared->imported, __ATOMIC_ACQUIRE) != 1))
+		_exit(1);
+	mirror_engine_start(&self->interval, MMU_MIRROR_ENGINE_READ, NULL, 0);
+
+	if (refuses == LIST)
+		hold.refuse = ALWAYS;
+	else if (refuses == INTERVAL)
+		refuse.refuse = ALWAYS;
+	if (mirror_try_inject(&self->list, &hold) || mirror_try_inject(&self->interval, &refuse))
+		_exit(1);
+	__atomic_store_n(&d.go, true, __ATOMIC_RELEASE);
+	if (!within_ms(GRACE_MS, counters_of(&self->list).start > counters_of(&self->list).end))
+		_exit(1);
+	__atomic_store_n(&self->shared->ready, 1, __ATOMIC_RELEASE);
+	/* until the cgroup is full */
+	if (eat)
+		memset(food, 1, FOOD);
+	for (;;)
+		pause();
+}
+
+/* Reads all of the victim's memory, so that there are SPTEs of it, or none at all. */
+static void be_importer(struct _test_data_oom *self, bool use)
+{
+	static char buf[1 << 20];
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (!within_ms(GRACE_MS, __atomic_load_n(&self->shared->imported, __ATOMIC_ACQUIRE)))
+		_exit(1);
+	if (mirror_try_import(&self->importer, &self->exporter))
+		_exit(2);
+	if (use && mirror_try_read(&self->importer, self->window, buf, NR * page_size, 0))
+		_exit(3);
+	__atomic_store_n(&self->shared->imported, 2, __ATOMIC_RELEASE);
+	for (;;)
+		pause();
+}
+
+/*
+ * It waits when there is little left, until the victim is ready: what comes then is not
+ * to take long.
+ */
+static void be_eater(struct _test_data_oom *self)
+{
+	size_t bytes = (size_t)sysconf(_SC_PHYS_PAGES) * page_size * 2, i;
+	char *food;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	adjust(EATER_ADJ);
+	/* Otherwise reclaim looks for something in it, for a long time. */
+	if (mlockall(MCL_FUTURE | MCL_ONFAULT))
+		_exit(1);
+	food = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (food == MAP_FAILED)
+		_exit(1);
+	for (i = 0; i < bytes; i += page_size) {
+		food[i] = 1;
+		if (__atomic_load_n(&self->shared->stop, __ATOMIC_ACQUIRE))
+			break;
+		if (i % (1 << 20) || self->shared->near ||
+		    meminfo_mb("MemAvailable:") > NEAR_MB)
+			continue;
+		__atomic_store_n(&self->shared->near, 1, __ATOMIC_RELEASE);
+		if (!within_ms(GRACE_MS, __atomic_load_n(&self->shared->ready, __ATOMIC_ACQUIRE)))
+			_exit(2);
+	}
+	_exit(0);
+}
+
+/* What the log said since this was called last, or the test began */
+struct told {
+	bool killed;		/* the victim was, by the OOM killer */
+	unsigned long long killed_us;	/* when */
+	bool reaped;		/* the OOM reaper came for it */
+	bool refused;		/* and could not */
+	unsigned int messages;	/* that somebody would have to sleep */
+	bool named;		/* one of them names the callback */
+	bool unnamed;		/* or an address instead */
+};
+
+static void read_log(int log, pid_t victim, const char *callback, struct told *told)
+{
+	char line[8192], killed[64], reaped[64], refused[64];
+	const char *text, *at;
+	ssize_t len;
+
+	snprintf(killed, sizeof(killed), "Killed process %d ", victim);
+	snprintf(reaped, sizeof(reaped), "oom_reaper: reaped process %d ", victim);
+	snprintf(refused, sizeof(refused), "oom_reaper: unable to reap pid:%d ", victim);
+	for (;;) {
+		len = read(log, line, sizeof(line) - 1);
+		if (len < 0 && errno == EPIPE)
+			continue;	/* records were overwritten */
+		if (len <= 0)
+			return;
+		line[len] = '\0';
+		text = strchr(line, ';');
+		text = text ? text + 1 : line;
+		if (strstr(text, killed))
+			told->killed = sscanf(line, "%*u,%*u,%llu", &told->killed_us) == 1;
+		told->reaped |= !!strstr(text, reaped);
+		told->refused |= !!strstr(text, refused);
+		at = strstr(text, " would have to sleep");
+		if (!at)
+			continue;
+		told->messages++;
+		if (callback && (size_t)(at - text) >= strlen(callback))
+			told->named |= !strncmp(at - strlen(callback), callback, strlen(callback));
+		told->unnamed |= !strncmp(text, "0x", 2);
+	}
+}
+
+/* Neither a reader nor a remover waits for a range that was refused. */
+static void nothing_hangs(struct __test_metadata *_metadata, struct _test_data_oom *self)
+{
+	pid_t remover;
+	int status;
+
+	remover = fork();
+	ASSERT_GE(remover, 0);
+	if (!remover)
+		_exit(mirror_try_detach(&self->interval, NULL) ||
+		      mirror_try_detach(&self->exporter, NULL) ||
+		      mirror_try_detach(&self->list, NULL));
+	EXPECT_TRUE(within_ms(GRACE_MS, waitpid(remover, &status, WNOHANG) == remover)) {
+		TH_LOG("the end of a subscription waits for a refused range");
+		kill(remover, SIGKILL);
+		return;
+	}
+	EXPECT_EQ(status, 0);
+}
+
+static void is_balanced(struct __test_metadata *_metadata, struct mirror *m, const char *name)
+{
+	struct mmu_mirror_counters c = counters_of(m);
+
+	EXPECT_EQ(c.unbalanced, 0u) TH_LOG("%s", name);
+	EXPECT_EQ(c.in_flight, 0u) TH_LOG("%s", name);
+	EXPECT_EQ(c.mapped, 0u) TH_LOG("%s", name);
+	EXPECT_EQ(c.exported, 0u) TH_LOG("%s", name);
+	if (c.end)
+		EXPECT_EQ(c.start, c.end + c.refused) TH_LOG("%s", name);
+}
+
+TEST_F_TIMEOUT(oom, victim_dies, 180)
+{
+	long kb = fault_kernel_kb();
+	struct told told = { };
+	__u64 word, died;
+	bool in_time;
+	int status;
+
+	if (variant->global) {
+		self->eater = fork();
+		ASSERT_GE(self->eater, 0);
+		if (!self->eater)
+			be_eater(self);
+		ASSERT_TRUE(within_ms(GRACE_MS,
+				      __atomic_load_n(&self->shared->near, __ATOMIC_ACQUIRE)));
+	}
+	self->importing = fork();
+	ASSERT_GE(self->importing, 0);
+	if (!self->importing)
+		be_importer(self, variant->refuses == EXPORT);
+	self->victim = fork();
+	ASSERT_GE(self->victim, 0);
+	if (!self->victim) {
+		if (cgroup_enter(self->group))
+			_exit(1);
+		cgroup_set(self->group, "memory.swap.max", "0");
+		if (!variant->global && cgroup_set(self->group, "memory.max", CGROUP_MAX))
+			_exit(1);
+		be_victim(self, variant->refuses, !variant->global);
+	}
+	ASSERT_TRUE(within_ms(GRACE_MS, __atomic_load_n(&self->shared->ready, __ATOMIC_ACQUIRE)));
+
+	/* It takes until its thread wakes up, and no longer. */
+	EXPECT_TRUE(within_ms(HOLD_US / 1000 + GRACE_MS,
+			      waitpid(self->victim, &status, WNOHANG) == self->victim)) {
+		TH_LOG("the victim lives");
+		return;
+	}
+	died = now_us();
+	__atomic_store_n(&self->shared->stop, 1, __ATOMIC_RELEASE);
+	EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	EXPECT_LT(died, self->shared->asleep_us + HOLD_US + DEATH_US);
+	if (self->eater > 0) {
+		waitpid(self->eater, NULL, 0);
+		self->eater = 0;
+	}
+	read_log(self->log, self->victim, callback_of[variant->refuses], &told);
+	TH_LOG("dead %lld ms after its thread could wake up; %s; %u messages",
+	       ((long long)died - (long long)self->shared->asleep_us - HOLD_US) / 1000,
+	       told.reaped ? "reaped" : told.refused ? "the reaper was refused" : "not reaped",
+	       told.messages);
+	self->victim = 0;
+
+	EXPECT_TRUE(told.killed) TH_LOG("not by the OOM killer");
+	/* On a slow machine it takes the eater a while to have everything. */
+	in_time = told.killed_us + REAPER_US < self->shared->asleep_us + HOLD_US;
+	EXPECT_TRUE(in_time || variant->global);
+	if (!in_time) {
+		TH_LOG("killed too late for the reaper to come before the thread wakes up");
+	} else if (variant->refuses == NOBODY) {
+		EXPECT_TRUE(told.reaped);
+		EXPECT_EQ(told.messages, 0u);
+	} else {
+		EXPECT_TRUE(told.refused);
+		EXPECT_GT(told.messages, 0u);
+		EXPECT_TRUE(told.named) TH_LOG("nobody says %s", callback_of[variant->refuses]);
+	}
+	EXPECT_FALSE(told.unnamed);
+
+	EXPECT_TRUE(within_ms(GRACE_MS, counters_of(&self->list).release == 1));
+	EXPECT_TRUE(within_ms(GRACE_MS, counters_of(&self->exporter).release == 1));
+	if (in_time)
+		EXPECT_GT(counters_of(&self->list).nonblock, 0u);
+	if (in_time && variant->refuses == LIST)
+		EXPECT_GT(counters_of(&self->list).refused, 0u);
+	if (in_time && variant->refuses == INTERVAL)
+		EXPECT_GT(counters_of(&self->interval).refused, 0u);
+	if (in_time && variant->refuses == EXPORT)
+		EXPECT_GT(counters_of(&self->exporter).refused, 0u);
+	/* as it was left, not as the end of an attachment tidies it up */
+	is_balanced(_metadata, &self->list, "list");
+	is_balanced(_metadata, &self->interval, "interval");
+	is_balanced(_metadata, &self->exporter, "exporter");
+	nothing_hangs(_metadata, self);
+
+	/* the importer lives, and has nothing */
+	EXPECT_EQ(waitpid(self->importing, &status, WNOHANG), 0);
+	EXPECT_EQ(counters_of(&self->importer).mapped, 0u);
+	EXPECT_EQ(mirror_try_detach(&self->importer, NULL), 0);
+	kill(self->importing, SIGKILL);
+	waitpid(self->importing, NULL, 0);
+	self->importing = 0;
+	/* they may be attached again, and see what the CPU sees */
+	EXPECT_EQ(mirror_try_attach(&self->list, MMU_MIRROR_SHADOW, self->window,
+				    NR * page_size), 0);
+	memset(self->window, 2, NR * page_size);
+	EXPECT_EQ(mirror_try_read(&self->list, self->window, &word, sizeof(word), 0), 0);
+	EXPECT_EQ(word, 0x0202020202020202ULL);
+	mirror_close(&self->importer);
+	mirror_close(&self->exporter);
+	mirror_close(&self->interval);
+	mirror_close(&self->list);
+
+	EXPECT_LE(cgroup_left_behind(self->group, LEAK_BYTES), LEAK_BYTES);
+	EXPECT_LT(fault_kernel_kb(), kb + LEAK_KB);
+}
+
+/*
+ * Refused again and again, as by process_mrelease(), which anybody may call for a
+ * process of one's own: the log must not fill up.
+ */
+TEST_F_TIMEOUT(oom, messages, 90)
+{
+	unsigned int refused = 0, i;
+	struct told told = { };
+	__u64 began, took;
+	int fd, err;
+
+	if (variant->global || variant->refuses == NOBODY)
+		SKIP(return, "nobody refuses");
+	self->importing = fork();
+	ASSERT_GE(self->importing, 0);
+	if (!self->importing)
+		be_importer(self, variant->refuses == EXPORT);
+	self->victim = fork();
+	ASSERT_GE(self->victim, 0);
+	if (!self->victim)
+		be_victim(self, variant->refuses, false);
+	ASSERT_TRUE(within_ms(GRACE_MS, __atomic_load_n(&self->shared->ready, __ATOMIC_ACQUIRE)));
+	fd = syscall(SYS_pidfd_open, self->victim, 0);
+	ASSERT_GE(fd, 0);
+	/* what was told of lately is not forgotten yet */
+	sleep_ms(5100);
+	read_log(self->log, self->victim, NULL, &told);
+	told = (struct told){ };
+	ASSERT_EQ(kill(self->victim, SIGKILL), 0);
+	began = now_us();
+	for (i = 0; i < 20 * REFUSALS && refused < REFUSALS; i++) {
+		err = syscall(SYS_process_mrelease, fd, 0) ? -errno : 0;
+		refused += err == -EAGAIN;
+		if (err == -ESRCH)
+			break;
+	}
+	took = now_us() - began;
+	close(fd);
+	read_log(self->log, self->victim, callback_of[variant->refuses], &told);
+	TH_LOG("refused %u times in %llu ms, of which the log tells %u", refused, took / 1000,
+	       told.messages);
+	EXPECT_GE(refused, REFUSALS);
+	EXPECT_GT(told.messages, 0u);
+	EXPECT_TRUE(told.named) TH_LOG("nobody says %s", callback_of[variant->refuses]);
+	EXPECT_FALSE(told.unnamed);
+	EXPECT_LE(told.messages, MESSAGES * (1 + took / 5000000));
+}
+
+TEST_HARNESS_MAIN
