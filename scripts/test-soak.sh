@@ -8,7 +8,7 @@
 # The comparison, cache by cache, is in build/results/soak.out.
 
 . "$(dirname "$0")/common.sh"
-. "$TOP/scripts/usr-list.sh"
+. "$TOP/scripts/host-files.sh"
 
 : "${MINUTES:=30}"
 case $MINUTES in
@@ -22,7 +22,12 @@ if [ -z "${NO_BUILD:-}" ]; then
 fi
 
 guest=$BUILD/guest-soak
-echo /usr/bin/stress-ng | usr_initramfs "$guest"
+mkdir -p "$guest"
+{
+	sed '/^file \/bin\/\(mirror_test\|mmu_mirror_demo\|hmm-tests\) /d' "$GUEST/list"
+	host_files /usr/bin/stress-ng
+} >"$guest/list"
+"$KBUILD/usr/gen_init_cpio" "$guest/list" >"$guest/initramfs.cpio"
 {
 	echo "minutes=$MINUTES PATH=\$PATH:/usr/bin"
 	cat "$TOP/scripts/guest-soak"
