@@ -103,6 +103,8 @@ struct mn_gap {
  * @seq: the last sequence given to a collision or an insertion; always odd.
  * @births: number of insertions with ->settled so far; 64 bits, since it
  *	must not wrap around.
+ * @any_settles: there has been such an insertion. Read without the lock, which
+ *	@births cannot be where that takes two loads.
  * @wq: where readers and removers wait for older ranges to end.
  *
  * What every range reads is kept apart from what is written when ranges overlap
@@ -118,6 +120,7 @@ struct mmu_interval_state {
 	unsigned long ticket;
 	unsigned long seq;
 	u64 births;
+	bool any_settles;
 	wait_queue_head_t wq;
 };
 

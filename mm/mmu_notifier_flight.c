@@ -226,8 +226,8 @@ static noinline void mn_released(struct mmu_interval_state *state,
 				 const struct mmu_notifier_range *range)
 {
 	mn_wake(state, range);
-	/* Who hangs a subscription on it has counted up before marking it. */
-	if (READ_ONCE(state->births))
+	/* Who hangs a subscription on it has said so before marking it. */
+	if (READ_ONCE(state->any_settles))
 		mmu_settle_hung(state, range, &range->slots->hung);
 }
 

@@ -75,6 +75,7 @@ void mmu_interval_init(struct mmu_interval_state *state)
 	init_llist_head(&state->used);
 	state->seq = 1;
 	state->births = 0;
+	state->any_settles = false;
 	init_waitqueue_head(&state->wq);
 }
 

@@ -66,9 +66,9 @@ void mmu_settle_inserted(struct mmu_interval_state *state,
 	subscription->hangs_on = NULL;
 	subscription->looking = true;
 	INIT_HLIST_NODE(&subscription->hung);
+	subscription->birth = ++state->births;
 	/* Read by who gives a slot back. */
-	WRITE_ONCE(state->births, state->births + 1);
-	subscription->birth = state->births;
+	WRITE_ONCE(state->any_settles, true);
 
 	list_for_each_entry(range, &state->active, active) {
 		if (range->ending ||
