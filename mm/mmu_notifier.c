@@ -390,7 +390,8 @@ mn_start_beside_intervals(struct mmu_notifier_subscriptions *subscriptions,
 	if (likely(range->slot)) {
 		smp_mb();	/* (B), (C) */
 		if (likely(!mmu_index_changed(&subscriptions->intervals.index,
-					      range->index_seq) &&
+					      range->index_seq,
+					      range->index_version) &&
 			   !(mn_listening(subscriptions) & MN_TRACK_LIST)))
 			return 0;
 	}

@@ -60,7 +60,7 @@
  * @low: nothing in the index begins below.
  * @high: nothing in the index ends above.
  * @version: number of changes; changed within @seq's write section, first. 64 bits,
- *	since an old one must not come again.
+ *	since an old one must not come again, as @seq may while a task is preempted.
  * @root: the topmost node, or NULL.
  * @height: number of levels.
  * @reserve: nodes for the next insertion.
@@ -241,10 +241,24 @@ u64 mmu_flight_wait_active(struct mmu_interval_state *state,
 void mmu_flight_drain(struct mmu_interval_state *state);
 
 /* mm/mmu_notifier_index.c */
-static inline bool mmu_index_changed(const struct mmu_index *index,
-				     unsigned int seq)
+
+/*
+ * The state that the index is in. Who is preempted may find the same @seq again after
+ * 2^31 changes, but not the same @version: it is read first, so that it is older.
+ */
+static __always_inline void mmu_index_sample(const struct mmu_index *index,
+					     unsigned int *seq, u64 *version)
 {
-	return read_seqcount_retry(&index->seq, seq);
+	*version = READ_ONCE(index->version);
+	smp_rmb();	/* see above */
+	*seq = raw_read_seqcount(&index->seq);
+}
+
+static inline bool mmu_index_changed(const struct mmu_index *index,
+				     unsigned int seq, u64 version)
+{
+	return read_seqcount_retry(&index->seq, seq) ||
+	       READ_ONCE(index->version) != version;
 }
 
 void mmu_index_init(struct mmu_index *index);

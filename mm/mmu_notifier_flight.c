@@ -157,11 +157,15 @@ claim:
 	range->slots = slots;
 }
 
+/*
+ * Not while the index is being changed: where the version is read in two halves,
+ * they may be those of two versions then, and look like a third one.
+ */
 static __always_inline bool mn_in_gap(const struct mn_gap *gap,
-				      const struct mmu_index *index,
 				      const struct mmu_notifier_range *range)
 {
-	return gap->version == READ_ONCE(index->version) &&
+	return !(range->index_seq & 1) &&
+	       gap->version == range->index_version &&
 	       range->start >= gap->first && range->end - 1 <= gap->last;
 }
 
@@ -179,6 +183,7 @@ static noinline void mn_look_up(struct mmu_interval_state *state,
 	rcu_read_unlock();
 	if (overlaps)
 		return;
+	range->index_version = gap.version;
 
 	preempt_disable();
 	slots = this_cpu_ptr(state->slots);
@@ -204,16 +209,16 @@ void mmu_flight_enter(struct mmu_interval_state *state,
 	/*
 	 * May be odd. If it is the same odd one behind the barrier, the change
 	 * going on has not ended: who is being inserted has no reader yet, and
-	 * all others are within the bounds, and not in a gap, of before and after.
+	 * all others are within the bounds of before and after.
 	 */
-	range->index_seq = raw_read_seqcount(&index->seq);
+	mmu_index_sample(index, &range->index_seq, &range->index_version);
 	range->slot = NULL;
 
 	preempt_disable();
 	slots = this_cpu_ptr(state->slots);
 	if (likely(range->start > READ_ONCE(index->high) ||
 		   range->end <= READ_ONCE(index->low) ||
-		   mn_in_gap(&slots->gap, index, range))) {
+		   mn_in_gap(&slots->gap, range))) {
 		mn_claim(state, range, slots);
 		preempt_enable();
 		return;

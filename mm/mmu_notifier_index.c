@@ -134,8 +134,8 @@ static bool mn_search(const struct mn_node *node, unsigned long start,
 
 /*
  * False: no subscription overlapped at a time when the index was in the state
- * @seq, nor did any overlap @gap; mmu_index_changed() tells whether that has
- * changed. True: ask again under the lock. Does without it, in an RCU section.
+ * @seq and gap->version, nor did any overlap @gap; mmu_index_changed() tells whether
+ * that has changed. True: ask again under the lock. Does without it, in an RCU section.
  */
 bool mmu_index_may_overlap(const struct mmu_index *index, unsigned long start,
 			   unsigned long last, unsigned int *seq,
@@ -145,11 +145,10 @@ bool mmu_index_may_overlap(const struct mmu_index *index, unsigned long start,
 	bool ret;
 
 	for (tries = 0; tries < 4; tries++) {
-		*seq = raw_read_seqcount(&index->seq);
-		gap->version = READ_ONCE(index->version);
+		mmu_index_sample(index, seq, &gap->version);
 		/* The pointers lead to initialised nodes: see mn_put(). */
 		ret = mn_search(READ_ONCE(index->root), start, last, gap);
-		if (!(*seq & 1) && !mmu_index_changed(index, *seq))
+		if (!(*seq & 1) && !mmu_index_changed(index, *seq, gap->version))
 			return ret;
 		cpu_relax();
 	}

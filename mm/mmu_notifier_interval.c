@@ -288,7 +288,8 @@ int mmu_interval_start(struct mmu_interval_state *state,
 		       struct mmu_notifier_range *range)
 {
 	if (likely(range->slot &&
-		   !mmu_index_changed(&state->index, range->index_seq)))
+		   !mmu_index_changed(&state->index, range->index_seq,
+				      range->index_version)))
 		return 0;
 	if (mmu_recording())
 		return mn_start_slow_recorded(state, range);

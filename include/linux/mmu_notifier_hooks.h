@@ -122,6 +122,7 @@ struct mmu_notifier_range {
 	unsigned int tracked;
 	int srcu_idx;
 	unsigned long epoch;
+	u64 index_version;
 	unsigned int index_seq;
 	struct mn_slot *slot;
 	struct mn_slots *slots;

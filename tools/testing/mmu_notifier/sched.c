@@ -33,7 +33,7 @@
 #include "sched.h"
 
 #define STACK_BYTES	(64 << 10)
-#define HEAP_BYTES	(24 << 10)
+#define HEAP_BYTES	(32 << 10)
 #define BLOCK		64		/* the heap is given out in these */
 #define BUFFER		32
 #define MAX_STEPS	1500

@@ -24,7 +24,7 @@ static bool chosen(const char *name, char **names)
 static const struct sched_program *program(unsigned int nr)
 {
 	static const struct sched_program *const tables[] = {
-		sched_programs, sched_settle_programs,
+		sched_programs, sched_settle_programs, sched_index_programs,
 	};
 	const struct sched_program *p;
 	unsigned int i;

@@ -30,5 +30,8 @@ void change_pte(void);
 struct device *device_insert(unsigned int first, unsigned int nr,
 			     const struct mmu_interval_notifier_ops *ops);
 void device_refuses(struct device *dev);
+bool device_fault(struct device *dev);
+void device_use(struct device *dev);
+void device_remove(struct device *dev);
 
 #endif /* _MMU_NOTIFIER_SCHED_MODEL_H */

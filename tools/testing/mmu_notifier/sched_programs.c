@@ -180,7 +180,7 @@ void device_refuses(struct device *dev)
 }
 
 /* One attempt to map the page and use it. False: to be repeated. */
-static bool device_fault(struct device *dev)
+bool device_fault(struct device *dev)
 {
 	unsigned long seq = mmu_interval_read_begin(&dev->sub), page;
 	bool retry;
@@ -197,14 +197,14 @@ static bool device_fault(struct device *dev)
 }
 
 /* It has an SPTE, perhaps: use it. */
-static void device_use(struct device *dev)
+void device_use(struct device *dev)
 {
 	spin_lock(&dev->lock);
 	sched_expect(!dev->spte || !is_dead(dev->spte));
 	spin_unlock(&dev->lock);
 }
 
-static void device_remove(struct device *dev)
+void device_remove(struct device *dev)
 {
 	mmu_interval_notifier_remove(&dev->sub);
 	end(&dev->book);
@@ -275,6 +275,12 @@ static void insert_and_fault(void)
 	devs[0] = device_insert(0, 1, &one_pass);
 	device_fault(devs[0]);
 	device_use(devs[0]);
+}
+
+static void insert_two_and_fault(void)
+{
+	devs[1] = device_insert(0, 1, &one_pass);
+	insert_and_fault();
 }
 
 static void fault(void)
@@ -820,6 +826,18 @@ static void invalidate_under_vma(void)
 	invalidate_under(&vma.lock);
 }
 
+/* The first registration is given up for a signal, and the next one made. */
+static void register_again_and_fault(void)
+{
+	struct hypervisor *v = vm_new();
+
+	shim_fatal_signal = true;
+	sched_expect(mmu_notifier_register(&v->notifier, &mm) == -EINTR);
+	shim_fatal_signal = false;
+	kfree(v);
+	register_and_fault();
+}
+
 /*
  * Who waits for a slot does not go on to wait for the next range in it. That it
  * waits is told by the mark in the slot's first word.
@@ -930,6 +948,9 @@ const struct sched_program sched_programs[] = {
 		init_empty, { invalidate_and_move, insert_and_fault, invalidate_beside_on_cpu_0 },
 		use_all, 3, 0,
 	}, {
+		"slot-to-list", "a range moves from its slot to the list between two insertions",
+		init_far, { invalidate_0, insert_two_and_fault }, use_all, 3, 0,
+	}, {
 		"slot-again", "a reader while the slot is used by a range beside",
 		init_empty, { invalidate_and_hold_beside, insert_fault_return }, use_all, 4, 1,
 	}, {
@@ -963,6 +984,9 @@ const struct sched_program sched_programs[] = {
 	}, {
 		"register-intervals", "the first list registration, intervals being there",
 		init_far, { invalidate_0, register_and_fault }, done_vm, 4, 1,
+	}, {
+		"register-active", "the same while the range is in the active list",
+		init_one, { invalidate_0, register_and_fault }, done_vm, 3, 0,
 	}, {
 		"register-second", "a second list registration against a range",
 		init_vm, { invalidate_0, register_second_and_fault }, done_vm, 4, 1,
@@ -1006,6 +1030,9 @@ const struct sched_program sched_programs[] = {
 	}, {
 		"register-first-anon", "the first registration, a range under the anon_vma lock",
 		init_vma, { invalidate_under_anon, register_and_fault }, done_vm, 4, 1,
+	}, {
+		"register-again", "the same after a registration that a signal has ended",
+		init_vma, { invalidate_under_mapping, register_again_and_fault }, done_vm, 3, 0,
 	}, {
 		"insert-first-vma", "the first insertion of all, a range under the VMA's lock",
 		init_vma, { invalidate_under_vma, insert_and_fault }, use_all, 3, 0,

@@ -7,5 +7,6 @@
 /* Behind the last one of each is one without a name. */
 extern const struct sched_program sched_programs[];
 extern const struct sched_program sched_settle_programs[];
+extern const struct sched_program sched_index_programs[];
 
 #endif /* _MMU_NOTIFIER_SCHED_PROGRAMS_H */

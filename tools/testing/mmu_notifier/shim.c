@@ -7,6 +7,7 @@
 __thread unsigned long shim_cpu_offset;
 __thread unsigned int shim_cpu_id;
 __thread unsigned int shim_fail_in;
+bool shim_fatal_signal;
 
 void shim_cpu(unsigned int cpu)
 {

@@ -158,9 +158,19 @@ struct llist_node {
 #define hlist_for_each_entry_srcu(pos, head, member, cond)		\
 	hlist_for_each_entry_rcu(pos, head, member)
 
+/*
+ * In the scheduler a sequence comes again after two changes, where 32 bits take 2^31:
+ * nobody says for how long a task is preempted.
+ */
 typedef struct {
 	unsigned int sequence;
 } seqcount_t;
+
+#ifdef SHIM_SCHED
+#define SHIM_SEQUENCE		3
+#else
+#define SHIM_SEQUENCE		~0U
+#endif
 
 #define seqcount_init(s)	((s)->sequence = 0)
 #define raw_read_seqcount(s)	smp_load_acquire(&(s)->sequence)
@@ -168,9 +178,10 @@ typedef struct {
 	smp_rmb();							\
 	READ_ONCE((s)->sequence) != (start); })
 #define raw_write_seqcount_begin(s) do {				\
-	WRITE_ONCE((s)->sequence, (s)->sequence + 1);			\
+	WRITE_ONCE((s)->sequence, ((s)->sequence + 1) & SHIM_SEQUENCE);	\
 	smp_wmb(); } while (0)
-#define raw_write_seqcount_end(s) smp_store_release(&(s)->sequence, (s)->sequence + 1)
+#define raw_write_seqcount_end(s)					\
+	smp_store_release(&(s)->sequence, ((s)->sequence + 1) & SHIM_SEQUENCE)
 
 /* Processes */
 
@@ -221,7 +232,8 @@ struct anon_vma_chain {
 #define vma_start_write(vma) do {					\
 	shim_mutex_lock(&(vma)->lock);					\
 	shim_mutex_unlock(&(vma)->lock); } while (0)
-#define fatal_signal_pending(task)	false
+extern bool shim_fatal_signal;
+#define fatal_signal_pending(task)	shim_fatal_signal
 #define mm_take_all_locks(mm)		0
 #define mm_drop_all_locks(mm)		do { } while (0)
 #define mmap_assert_write_locked(mm)	do { (void)(mm); } while (0)

@@ -224,6 +224,10 @@ void shim_warn(const char *file, int line, const char *what)
 	sched_fail("%s:%d warns: %s", file, line, what);
 }
 
+/* Signals */
+
+bool shim_fatal_signal;
+
 /* mms */
 
 void mmdrop(struct mm_struct *mm)
