@@ -490,6 +490,13 @@ static void insert_and_remove(void)
 	remove_0();
 }
 
+/* More than a batch */
+static void insert_three(void)
+{
+	insert_0_and_1();
+	watch_insert(watches[2]);
+}
+
 static void insert_two_and_remove_one(void)
 {
 	insert_0_and_1();
@@ -531,6 +538,12 @@ static void init(void)
 	device_insert(1000, 1, &one_pass);
 	watches[0] = watch_new(0, 1);
 	watches[1] = watch_new(0, 1);
+}
+
+static void init_three(void)
+{
+	init();
+	watches[2] = watch_new(0, 1);
 }
 
 /* Another device is there: they go to the list. */
@@ -695,6 +708,9 @@ const struct sched_program sched_settle_programs[] = {
 	}, {
 		"settle-two", "two subscriptions hang on the same range",
 		init, { invalidate_0, insert_0_and_1 }, done, 3, 0,
+	}, {
+		"settle-three", "three hang on the same range, which are two batches",
+		init_three, { invalidate_0, insert_three }, done, 2, 0,
 	}, {
 		"settle-two-cpus", "a subscription hangs on a range, then on one of another CPU",
 		init, { invalidate_on_two_cpus, insert_0 }, done, 4, 0,

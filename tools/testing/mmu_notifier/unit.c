@@ -415,6 +415,43 @@ TEST_F(core, large_index)
 	EXPECT_EQ(warnings, 0);
 }
 
+/* A gap that a search finds, in an index of three levels, has nothing in it. */
+TEST_F(core, gaps_of_a_large_index)
+{
+	static struct sub subs[MANY];
+	struct mmu_interval_notifier *sub;
+	unsigned int round, i, seq, found = 0;
+	unsigned long first, last;
+	struct mmu_index *index;
+	struct mn_gap gap;
+
+	memset(subs, 0, sizeof(subs));
+	seed = 1;
+	for (i = 0; i < MANY; i++)
+		ASSERT_EQ(insert(&subs[i], &self->mm, below(40 * MANY),
+				 1 + (below(8) ? below(4) : below(100))), 0);
+	index = &self->mm.notifier_subscriptions->intervals.index;
+	ASSERT_GE(index->height, 3);
+	for (round = 0; round < 2 * MANY; round++) {
+		first = PAGE(below(41 * MANY));
+		last = first + PAGE(1) - 1;
+		if (mmu_index_may_overlap(index, first, last, &seq, &gap))
+			continue;
+		found++;
+		EXPECT_EQ(gap.version, index->version);
+		ASSERT_LE(gap.first, first);
+		ASSERT_GE(gap.last, last);
+		for (i = 0; i < MANY; i++) {
+			sub = &subs[i].notifier;
+			ASSERT_TRUE(sub->interval_tree.start > gap.last ||
+				    sub->interval_tree.last < gap.first);
+		}
+	}
+	EXPECT_GT(found, MANY / 10);
+	for (i = 0; i < MANY; i++)
+		mmu_interval_notifier_remove(&subs[i].notifier);
+}
+
 /* In ascending and descending order, nodes fill and empty from one end. */
 TEST_F(core, index_from_one_end)
 {
