@@ -76,6 +76,7 @@ ktap_case "snippets of driver-guide.rst are compiled" scripts/guide-check.py \
 	Documentation/mm/mmu_notifier/driver-guide.rst ${objects//.o/.c} $(grep '^include/.*\.h$' <<<"$all")
 ktap_case "tables of callers are complete" scripts/callers-check.py "$LINUX" \
 	Documentation/mm/mmu_notifier/{callers,page-tables}.rst
+ktap_case "each claim has its break and its test" scripts/claims-check.py
 # Warnings are errors here, so that what warned is not taken for done next time.
 compile lint W=1 C=2 CHECK="$TOP/scripts/sparse.sh" CF=-Wsparse-error KCFLAGS=-Werror $objects
 for o in $objects; do
