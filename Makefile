@@ -6,7 +6,7 @@ ARCH	?= x86_64
 V	?= 0
 JOBS	?= $(shell nproc)
 BUILD	?= $(CURDIR)/build
-export ARCH CROSS_COMPILE KSRC V JOBS BUILD QUICK MINUTES CALLS SEED FUZZ_SECONDS SUITES KERNELS KERNEL STRESSORS
+export ARCH CROSS_COMPILE KSRC V JOBS BUILD QUICK MINUTES CALLS SEED FUZZ_SECONDS SUITES KERNELS KERNEL STRESSORS TYPES SCENARIOS
 
 # One clear line for a wrong variable, before anything is started.
 ifeq ($(wildcard $(CURDIR)/scripts/arch-$(ARCH).sh),)
@@ -43,6 +43,7 @@ help:
 #: make test-guest    a guest in the guest, its memory moved about for MINUTES=10
 #: make test-stress   stress-ng with subscribers attached, for MINUTES=10
 #: make test-shadow   Python and stress-ng under a monitor of all their mappings, MINUTES=10
+#: make test-torture  all rules under torture, MINUTES=1 a scenario; TYPES='busted-..'
 #: make test-fuzz-uapi random calls of both drivers under KASAN, CALLS=1000000; takes hours
 #: make soak          everything at once, MINUTES=30; then as much memory in use as before
 #: make lint          checkpatch, W=1, sparse, kernel-doc
@@ -66,7 +67,7 @@ help:
 
 run shell picture lint clients series series-check test-busted test-debug test-kcsan bench off-cost monitor-cost guest kernel: deps
 test-clients: deps-users
-test-vms test-guest test-stress test-shadow test-fuzz-uapi soak: deps
+test-vms test-guest test-stress test-shadow test-torture test-fuzz-uapi soak: deps
 test-host fuzz: deps-host
 htmldocs: deps-docs
 test: $(if $(filter x86_64,$(ARCH)),deps-host deps-users,deps)
@@ -120,6 +121,9 @@ test-vms test-guest test-stress test-shadow test-fuzz-uapi:
 soak:
 	@scripts/test-soak.sh
 
+test-torture:
+	@BREAKS='$(BREAKS)' scripts/$@.sh
+
 test-busted:
 	@scripts/busted.sh $(BREAKS:%=$(CURDIR)/tools/testing/selftests/mmu_notifier/busted/%.patch)
 
@@ -129,5 +133,5 @@ test-debug test-kcsan:
 clean:
 	@[ ! -e $(BUILD)/.lock ] || rm -rf $(BUILD)
 
-.PHONY: help deps deps-docs deps-host deps-users htmldocs test-host test-clients test-vms test-guest test-stress test-shadow test-fuzz-uapi soak fuzz kernel initramfs run picture test shell guest lint clients series series-check test-busted test-debug test-kcsan bench off-cost monitor-cost clean
+.PHONY: help deps deps-docs deps-host deps-users htmldocs test-host test-clients test-vms test-guest test-stress test-shadow test-torture test-fuzz-uapi soak fuzz kernel initramfs run picture test shell guest lint clients series series-check test-busted test-debug test-kcsan bench off-cost monitor-cost clean
 .NOTPARALLEL:

@@ -25,6 +25,7 @@ for p; do
 done
 
 "$TOP/scripts/overlay.sh"	# fetches the source
+found=$RESULTS/busted.tsv	# for test-torture.sh: the last word on each break
 BUILD=$BUILD/busted
 unset KBUILD RESULTS GUEST
 . "$TOP/scripts/common.sh"
@@ -189,6 +190,11 @@ for EXTRA_PATCH; do
 	fi
 	echo "   $why"
 	table+=$(printf '%-40s %s' "$name" "$why")$'\n'
+	{
+		grep -v "^$name	" "$found" 2>/dev/null || true
+		printf '%s\t%s\n' "$name" "$why"
+	} >"$found.new"
+	mv "$found.new" "$found"
 done
 printf '\n%-40s %s\n%s' "break" "caught by" "$table"
 echo "$(($# - missed)) of $# breaks caught"

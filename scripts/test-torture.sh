@@ -1,0 +1,268 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# test-torture.sh: the torture test of the MMU notifiers, mmu_notifier_torture.ko. Its
+# correct type runs for MINUTES in each scenario of the selftests' torture/CFLIST and
+# must not fail; each type that does something wrong must be found, by the rule that
+# it breaks. The breaks that other tests find are listed beside that, with what these
+# tests said when they last ran.
+#
+# BREAKS names patches of the selftests' busted/: with each of them the correct type has
+# to fail. They are built in build/busted, as by busted.sh.
+#
+# TYPES and SCENARIOS narrow it down; TYPES=correct leaves the others out,
+# SCENARIOS=none the correct one. BUSTED_SECONDS (20) is how long a type may take to be
+# found, by the guest's clock.
+#
+# The table is in build/results/torture.tsv, the same as KTAP in torture.ktap. What is
+# printed is explained in Documentation/mm/mmu_notifier/torture.rst.
+
+. "$(dirname "$0")/common.sh"
+. "$TOP/scripts/ktap.sh"
+
+torture=$TOP/$SELFTESTS/torture
+all_scenarios=$(grep -v '^#' "$torture/CFLIST")
+# shellcheck disable=SC2046
+all_types=$(sed -n 's/.*{ "\(busted-[a-z-]*\)".*/\1/p' "$TOP/mm/tests/mmu_notifier_torture_types.c")
+: "${BREAKS:=}" "${MINUTES:=1}" "${SCENARIOS:=$all_scenarios}" "${TYPES:=$all_types}" "${BUSTED_SECONDS:=20}"
+case $MINUTES in
+''|*[!0-9]*|0)	die "MINUTES=$MINUTES is not a positive number" ;;
+esac
+case $BUSTED_SECONDS in
+''|*[!0-9]*|0)	die "BUSTED_SECONDS=$BUSTED_SECONDS is not a positive number" ;;
+esac
+[ "$SCENARIOS" != none ] || SCENARIOS=
+[ "$TYPES" != correct ] || TYPES=
+for s in $SCENARIOS; do
+	[ -e "$torture/$s.boot" ] || die "no scenario $s; there are:" $all_scenarios
+done
+for t in $TYPES; do
+	grep -qx "$t" <<<"$all_types" || die "no type $t; there are: correct" $all_types
+done
+
+for b in $BREAKS; do
+	[ -e "$TOP/$SELFTESTS/busted/$b.patch" ] ||
+		die "no such break: $b; they are in $SELFTESTS/busted"
+done
+
+# As qemu.sh has them, of the whole guest; here it is known whose they are.
+splats='BUG:|WARNING:|Oops|general protection|detected stall|self-detected|blocked for more than'
+splats+='|UBSAN:|Bad page|turning off the locking'
+status=0
+table=$RESULTS/torture.tsv
+printf 'kind\tname\tmust be found by\tfound by\tseconds\tverdict\n' >"$table"
+
+# row KIND NAME MUST FOUND SECONDS VERDICT
+row()
+{
+	local IFS=$'\t'
+	echo "$*" >>"$table"
+}
+
+# kernel SCENARIO: the kernel of a scenario, with what its file asks for
+kernel()
+{
+	local line config
+	config=$(sed -n 's/^# Config: //p' "$torture/$1")
+	if [ -n "$config" ]; then
+		export KBUILD=$BUILD/kbuild-$config$OTHER
+		fragments=("$SELFTESTS/config" "$SELFTESTS"/configs/{base,"$ARCH","$config"}.config)
+	else
+		unset KBUILD
+		fragments=()
+	fi
+	export GUEST=$BUILD/guest-torture${config:+-$config}$OTHER
+	. "$TOP/scripts/common.sh"
+	mkdir -p "$GUEST/programs"
+	if [ -z "${NO_BUILD:-}" ]; then
+		"$TOP/scripts/build.sh" "${fragments[@]}"
+		(
+			lock_build
+			headers
+			logged torture-helper selftest mmu_notifier "$GUEST/programs" \
+				"$GUEST/programs/mmu_torture_churn"
+		)
+		BARE=1 "$TOP/scripts/initramfs.sh"
+	fi
+	while read -r line; do
+		grep -qx "$line" "$KBUILD/.config" || die "$1 needs $line in $KBUILD/.config"
+	done < <(sed -n 's/^\(#CHECK#\)\?\(CONFIG_.*\)/\2/p' "$torture/$1")
+}
+
+# boot SCENARIO SECONDS: with the runs in $GUEST/runs
+boot()
+{
+	local name=torture-$1 job=$GUEST/torture.job
+	{
+		echo "cat >/tmp/runs <<'END'"
+		cat "$GUEST/runs"
+		echo END
+		cat "$TOP/scripts/guest-torture"
+	} >"$job"
+	rm -f "$RESULTS/$name.out"
+	SMP=${SMP:-2} TIMEOUT=${TIMEOUT:-$(($2 * 4 + 300))} \
+		APPEND="kunit.enable=0 init_on_free=1 ${APPEND:-}" logged "$name" \
+		"$TOP/scripts/qemu.sh" "$name" "$job" "$RESULTS/$name.out" || {
+		[ -z "${EXTRA_PATCH:-}" ] || return 0
+		status=1
+		row guest "$1" - "$(sed -n "s/^error: $name: //p" "$LOGS/$name.log" | head -n 1)" - FAILED
+	}
+	console=$LOGS/console-$name.log
+}
+
+# run_of NAME: what the console says from the begin to the end of a run
+run_of()
+{
+	tr -d '\r' <"$console" | sed 's/^\[[^]]*\] //' |
+		sed -n "/^torture-run: begin $1\$/,/^torture-run: end $1 /p"
+}
+
+# judge NAME: sets what was found, in which time, and what is wrong with the run
+judge()
+{
+	local run
+	run=$(run_of "$1")
+	wrong=
+	seconds=$(sed -n "s/^torture-run: end $1 \([0-9.]*\) \([0-9.]*\)\$/\1 \2/p" <<<"$run" |
+		awk '{ printf "%.0f", $2 - $1 }')
+	must=$(sed -n 's/^mmu_notifier-torture: type .*: \(R[0-9]*-[a-z]*\) was .*/\1/p' <<<"$run")
+	found=$(sed -n 's/^mmu_notifier-torture: type .*: \(R[0-9]*-[a-z]*\) was tripped .*/\1/p' <<<"$run")
+	end=$(sed -n 's/^mmu_notifier-torture: --- End of test: \([A-Z]*\).*/\1/p' <<<"$run")
+	[ -n "$seconds" ] || wrong="did not come to its end"
+	[ -n "$end" ] || wrong=${wrong:-no line with a verdict}
+	if ! sed -n 's/^mmu_notifier-torture: ver: \([0-9]*\) .*/\1/p' <<<"$run" | awk '
+		NR > 1 && $1 <= last { exit 1 } { last = $1 } END { exit NR < 1 }'; then
+		wrong=${wrong:-the version does not rise: it hangs}
+	fi
+	splat=$(grep -v '^mmu_notifier-torture: ' <<<"$run" | grep -m 1 -E "$splats") &&
+		wrong=${wrong:-$splat}
+	first=$(sed -n 's/^mmu_notifier-torture: !!! \(R[0-9]*-[a-z]*\): .*/\1/p' <<<"$run" | head -n 1)
+	helpers=$(sed -n "s/^torture-run: helpers $1 //p" <<<"$run")
+	[ -z "$wrong" ]
+}
+
+correct_held()
+{
+	judge "$1" || { echo "$wrong"; return 1; }
+	[ "$end" = SUCCESS ] || {
+		echo "$end"
+		run_of "$1" | grep '!!!' | head -n 40
+		return 1
+	}
+	case $helpers in
+	FAIL*)	echo "$helpers"; return 1 ;;
+	esac
+}
+
+busted_found()
+{
+	judge "$1" || { echo "$wrong"; return 1; }
+	[ -n "$found" ] && [ "$end" = FAILURE ] || {
+		echo "not found: $end"
+		run_of "$1" | grep '!!!' | head -n 20
+		return 1
+	}
+}
+
+ktap_begin torture
+for s in $SCENARIOS; do
+	say "$s: the correct type for $MINUTES minutes"
+	kernel "$s"
+	lines=$(grep -cv '^#' "$torture/$s.boot")
+	nr=0
+	grep -v '^#' "$torture/$s.boot" | while read -r parameters; do
+		nr=$((nr + 1))
+		echo "$s.$nr $((MINUTES * 60 / lines)) processes torture_type=correct $parameters"
+	done >"$GUEST/runs"
+	boot "$s" $((MINUTES * 60))
+	for nr in $(seq "$lines"); do
+		failed=$ktap_failed
+		ktap_case "$s.$nr keeps all rules" correct_held "$s.$nr"
+		judge "$s.$nr" || true
+		verdict=ok
+		[ "$ktap_failed" = "$failed" ] || verdict=FAILED
+		row correct "$s.$nr" nothing "${first:-${wrong:-nothing}}" "${seconds:--}" $verdict
+	done
+done
+
+if [ -n "$TYPES" ]; then
+	say "$(wc -w <<<"$TYPES") types that do something wrong"
+	kernel BUSTED
+	for t in $TYPES; do
+		echo "$t $BUSTED_SECONDS alone torture_type=$t $(grep -v '^#' "$torture/BUSTED.boot")"
+	done >"$GUEST/runs"
+	boot BUSTED $((BUSTED_SECONDS * $(wc -w <<<"$TYPES")))
+	for t in $TYPES; do
+		failed=$ktap_failed
+		ktap_case "$t is found" busted_found "$t"
+		judge "$t" || true
+		verdict=ok
+		[ "$ktap_failed" = "$failed" ] || verdict=FAILED
+		row type "$t" "${must:-?}" "${found:-${wrong:-nothing}}" "${seconds:--}" $verdict
+	done
+fi
+
+# broken_found BREAK: what a broken core does to the test is no splat, but may be one
+broken_found()
+{
+	judge "$1" || true
+	[ "$end" != SUCCESS ] && [ -n "$first$splat" ] || {
+		echo "not found: ${wrong:-$end}"
+		return 1
+	}
+}
+
+if [ -n "$BREAKS" ]; then
+	"$TOP/scripts/overlay.sh"	# fetches the source
+	BUILD=$BUILD/busted
+	unset LINUX LOGS
+	kept=$status
+	for b in $BREAKS; do
+		say "$b"
+		export EXTRA_PATCH=$TOP/$SELFTESTS/busted/$b.patch
+		kernel TORTURE-01
+		echo "$b $BUSTED_SECONDS alone torture_type=correct bound_ms=2000 hang=4 stutter=0" \
+			>"$GUEST/runs"
+		boot "$b" "$BUSTED_SECONDS" || true
+		failed=$ktap_failed
+		ktap_case "$b is found" broken_found "$b"
+		judge "$b" || true
+		verdict=ok
+		[ "$ktap_failed" = "$failed" ] || verdict=FAILED
+		row core "$b" "any" "${first:-${splat:-nothing}}" "${seconds:--}" $verdict
+	done
+	status=$kept
+	unset EXTRA_PATCH
+fi
+unset KBUILD GUEST
+ktap_end || status=1
+
+# What others find, from their last runs.
+if [ -e "$RESULTS/host.ktap" ]; then
+	sed -n 's/^ *\(not \)\?ok 1 - \([a-z0-9-]*\) is found by \([a-z]*\)$/\2\t\3\t\1/p' "$RESULTS/host.ktap" |
+		while IFS=$'\t' read -r name by not; do
+			if [ -z "$not" ]; then
+				row native "$name" "$by" "$by" - ok
+			else
+				row native "$name" "$by" nothing - FAILED
+			fi
+		done
+else
+	row native "not run here" "make test-host" - - -
+fi
+if [ -s "$RESULTS/busted.tsv" ]; then
+	while IFS=$'\t' read -r name by; do
+		case $by in
+		MISSED)	row kernel "$name" "make test-busted" nothing - FAILED ;;
+		*)	row kernel "$name" "make test-busted" "$by" - ok ;;
+		esac
+	done <"$RESULTS/busted.tsv"
+else
+	row kernel "not run here" "make test-busted" - - -
+fi
+column -t -s $'\t' "$table" | cut -c -150
+ok=$(grep -c '	ok$' "$table") || true
+bad=$(grep -c '	FAILED$' "$table") || true
+[ "$bad" = 0 ] || status=1
+echo "$ok as they have to be, $bad not; $table"
+exit "$status"
