@@ -73,17 +73,6 @@ static void watch_pages(struct __test_metadata *_metadata, struct monitor *mon, 
 				    word), 0)
 #define DROP(i, n)	ASSERT_EQ(madvise(PAGE(i), (n) * page_size, MADV_DONTNEED), 0)
 
-/* Poll until @condition holds or @ms have passed; is it true in the end? */
-#define within_ms(ms, condition) ({ \
-	unsigned int __left = (ms); \
-	bool __holds; \
-	while (!(__holds = (condition)) && __left) { \
-		sleep_ms(1); \
-		__left--; \
-	} \
-	__holds; \
-})
-
 /*
  * Words
  */

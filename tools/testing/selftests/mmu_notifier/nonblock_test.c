@@ -42,17 +42,6 @@
 #define SYS_process_mrelease	448
 #endif
 
-/* Poll until @condition holds or @ms have passed; is it true in the end? */
-#define within_ms(ms, condition) ({ \
-	unsigned int __left = (ms); \
-	bool __holds; \
-	while (!(__holds = (condition)) && __left) { \
-		sleep_ms(1); \
-		__left--; \
-	} \
-	__holds; \
-})
-
 static struct mmu_mirror_counters counters_of(struct mirror *m)
 {
 	struct mmu_mirror_counters c;

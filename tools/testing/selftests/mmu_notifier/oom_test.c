@@ -75,16 +75,6 @@ struct shared {
 	__u64 asleep_us;		/* since when the victim's thread is */
 };
 
-#define within_ms(ms, condition) ({ \
-	unsigned int __left = (ms); \
-	bool __holds; \
-	while (!(__holds = (condition)) && __left) { \
-		sleep_ms(1); \
-		__left--; \
-	} \
-	__holds; \
-})
-
 static struct mmu_mirror_counters counters_of(struct mirror *m)
 {
 	struct mmu_mirror_counters c;
@@ -538,8 +528,10 @@ TEST_F_TIMEOUT(oom, messages, 90)
 	__u64 began, took;
 	int fd, err;
 
-	if (variant->global || variant->refuses == NOBODY)
+	if (variant->refuses == NOBODY)
 		SKIP(return, "nobody refuses");
+	if (variant->global)
+		SKIP(return, "whose memory is full makes no difference, see cgroup_*");
 	self->importing = fork();
 	ASSERT_GE(self->importing, 0);
 	if (!self->importing)

@@ -33,6 +33,17 @@ void sysmm_init(void);
 __u64 now_us(void);
 void sleep_ms(unsigned int ms);
 
+/* Poll until @condition holds or @ms have passed; is it true in the end? */
+#define within_ms(ms, condition) ({ \
+	unsigned int __left = (ms); \
+	bool __holds; \
+	while (!(__holds = (condition)) && __left) { \
+		sleep_ms(1); \
+		__left--; \
+	} \
+	__holds; \
+})
+
 /*
  * Modules, from the directory that MMU_MIRROR_MODULES names, else /modules. 0 or
  * -errno: -ENOENT if there is no such file or module, -EAGAIN if it is in use.
