@@ -33,6 +33,7 @@
 #define KEYS		40	/* so many that the index needs new nodes */
 #define ROUNDS		300
 #define CHILDREN	20	/* for an address space is forgotten once in a process only */
+#define TRIES		4
 #define LEAK_BYTES	14000	/* 300 times 64 bytes are more, and so are 20 mm_structs */
 
 struct ctx {
@@ -683,12 +684,29 @@ TEST_F_TIMEOUT(fail, nothing_is_wrong, 300)
 	}
 }
 
+/* What the kernel has of a point that was repeated; negative if that did not come to its end */
+static __s64 left_by(const struct call *call, unsigned int nth)
+{
+	static unsigned int nr;
+	char group[64];
+	int result;
+	__s64 left;
+
+	snprintf(group, sizeof(group), "fault.%d.%u", getpid(), nr++);
+	cgroup_procs = cgroup_make(group);
+	if (cgroup_procs < 0)
+		return cgroup_procs;
+	result = fault_in_child(repeat, call, call->name, nth);
+	close(cgroup_procs);
+	left = cgroup_left_behind(group, LEAK_BYTES);
+	return result == FAULT_NO_MORE ? left : -1;
+}
+
 TEST_F_TIMEOUT(fail, nothing_adds_up, 600)
 {
 	const struct call *call;
 	struct fault_sweep s;
-	unsigned int nth;
-	char group[64];
+	unsigned int nth, i;
 	__s64 left;
 
 	if (need_cgroup())
@@ -698,13 +716,13 @@ TEST_F_TIMEOUT(fail, nothing_adds_up, 600)
 			continue;
 		ASSERT_TRUE(fault_sweep(try_point, call, call->name, &s));
 		for (nth = 1; nth <= s.points; nth++) {
-			/* one for each: nobody else's remains in a slab that is kept count here */
-			snprintf(group, sizeof(group), "fault.%d.%u", getpid(), nth);
-			cgroup_procs = cgroup_make(group);
-			ASSERT_GE(cgroup_procs, 0);
-			ASSERT_EQ(fault_in_child(repeat, call, call->name, nth), FAULT_NO_MORE);
-			close(cgroup_procs);
-			left = cgroup_left_behind(group, LEAK_BYTES);
+			/*
+			 * What is lost is lost each time. An object that somebody else
+			 * keeps for longer is not, but keeps what was charged with it.
+			 */
+			for (i = 0, left = LEAK_BYTES + 1; i < TRIES && left > LEAK_BYTES; i++)
+				left = left_by(call, nth);
+			ASSERT_GE(left, 0);
 			EXPECT_LE(left, LEAK_BYTES) {
 				TH_LOG("%s, point %u: %lld bytes are left after %u times",
 				       call->name, nth, left, ROUNDS);

@@ -27,6 +27,7 @@
 
 #define PAGES		8
 #define SOME		3		/* that are changed, the first ones */
+#define TRIES		4
 #define LEAK_BYTES	16384		/* of the processes of all points */
 #define TRIES		4
 #define MANY		1000000
@@ -310,11 +311,28 @@ static bool leave_out(struct __test_metadata *_metadata, const struct call *call
 	return why;
 }
 
+/* One sweep, and what the kernel has of it; false if it did not come to its end */
+static bool sweep_in_cgroup(const struct call *call, struct fault_sweep *s, __s64 *left)
+{
+	static unsigned int nr;
+	char group[64];
+	bool ended;
+
+	snprintf(group, sizeof(group), "mm_fail.%d.%u", getpid(), nr++);
+	cgroup_procs = cgroup_make(group);
+	if (cgroup_procs < 0)
+		return false;
+	ended = fault_sweep(try_point, call, call->name, s);
+	close(cgroup_procs);
+	cgroup_procs = -1;
+	*left = cgroup_left_behind(group, LEAK_BYTES);
+	return ended;
+}
+
 TEST_F_TIMEOUT(mm, nothing_is_wrong, 500)
 {
 	struct fault_sweep s;
-	unsigned int i;
-	char group[64];
+	unsigned int i, try;
 	__s64 left;
 
 	for (i = 0; i < sizeof(calls) / sizeof(*calls); i++) {
@@ -322,18 +340,16 @@ TEST_F_TIMEOUT(mm, nothing_is_wrong, 500)
 
 		if (leave_out(_metadata, call))
 			continue;
-		snprintf(group, sizeof(group), "mm_fail.%d.%u", getpid(), i);
-		cgroup_procs = cgroup_make(group);
-		ASSERT_GE(cgroup_procs, 0);
-		ASSERT_TRUE(fault_sweep(try_point, call, call->name, &s)) {
-			TH_LOG("%s: the sweep does not end", call->name);
+		/* What is lost is lost each time; what somebody else keeps for a while is not. */
+		left = LEAK_BYTES + 1;
+		for (try = 0; try < TRIES && left > LEAK_BYTES; try++) {
+			ASSERT_TRUE(sweep_in_cgroup(call, &s, &left)) {
+				TH_LOG("%s: the sweep does not end", call->name);
+			}
+			EXPECT_EQ(s.wrong, 0u);
 		}
-		close(cgroup_procs);
-		cgroup_procs = -1;
-		left = cgroup_left_behind(group, LEAK_BYTES);
 		TH_LOG("%s: %u hits, ENOMEM from %u, EFAULT from %u, done all the same at %u",
 		       call->name, s.hits, s.enomem, s.efault, s.survived);
-		EXPECT_EQ(s.wrong, 0u);
 		EXPECT_TRUE(s.hits || call->frugal);
 		EXPECT_LE(left, LEAK_BYTES) {
 			TH_LOG("%s: %lld bytes are left", call->name, left);

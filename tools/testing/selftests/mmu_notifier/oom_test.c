@@ -45,7 +45,7 @@
 #define VICTIM_ADJ	"1000"
 #define EATER_ADJ	"0"		/* all of memory is as much as 1000 is worth */
 #define LEAK_KB		1500		/* of the whole machine */
-#define LEAK_BYTES	16000		/* of the cgroup */
+#define LEAK_BYTES	65536		/* of the cgroup, where others' objects may be */
 #define HUGEPAGES	"/proc/sys/vm/nr_hugepages"
 #define LEFT_MB		300
 #define NEAR_MB		40		/* more than the victim and its importer take */
@@ -471,13 +471,15 @@ TEST_F_TIMEOUT(oom, victim_dies, 180)
 		TH_LOG("killed too late for the reaper to come before the thread wakes up");
 	} else if (variant->refuses == NOBODY) {
 		EXPECT_TRUE(told.reaped);
-		EXPECT_EQ(told.messages, 0u);
 	} else {
 		EXPECT_TRUE(told.refused);
 		EXPECT_GT(told.messages, 0u);
 		EXPECT_TRUE(told.named) TH_LOG("nobody says %s", callback_of[variant->refuses]);
 	}
 	EXPECT_FALSE(told.unnamed);
+	/* A lock may be taken just then, so that somebody refuses who was not asked to. */
+	EXPECT_LE(told.messages, counters_of(&self->list).refused +
+		  counters_of(&self->interval).refused + counters_of(&self->exporter).refused);
 
 	EXPECT_TRUE(within_ms(GRACE_MS, counters_of(&self->list).release == 1));
 	EXPECT_TRUE(within_ms(GRACE_MS, counters_of(&self->exporter).release == 1));
