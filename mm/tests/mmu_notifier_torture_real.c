@@ -58,7 +58,7 @@
  * @frozen: nothing may be written for now.
  * @sptes: the entries.
  * @writes: what the device wrote to each.
- * @absent: of a churner's: the words could not be written, for want of memory. Only
+ * @absent: of a churner's: what the words are is not known, for want of memory. Only
  *	the churner looks at it.
  */
 struct mmt_window {
@@ -398,6 +398,15 @@ static void mmt_absent(struct mmt_window *window, unsigned int i, bool absent)
 		mmt_did(MMT_NOMEM);
 }
 
+static void mmt_all_absent(struct mmt_window *window, unsigned int first,
+			   unsigned int last)
+{
+	unsigned int i;
+
+	for (i = first; i <= last; i++)
+		mmt_absent(window, i, true);
+}
+
 /* Begin anew with pages that are empty, or not there: so no entry reaches them. */
 static void mmt_write_words(struct mmt_window *window, unsigned int first,
 			    unsigned int last)
@@ -434,6 +443,9 @@ static void mmt_churn_once(struct mmt_window *window, struct file *file)
 		if (!mmu_torture_madvise(start, length,
 					 file ? MADV_REMOVE : MADV_DONTNEED))
 			mmt_write_words(window, first, last);
+		else
+			/* Not done everywhere, perhaps: some of it may be unmapped. */
+			mmt_all_absent(window, first, last);
 		break;
 	case 1:
 		mmu_torture_madvise(start, length, MADV_PAGEOUT);
@@ -446,8 +458,7 @@ static void mmt_churn_once(struct mmt_window *window, struct file *file)
 			break;
 		if (IS_ERR_VALUE(vm_mmap(file, start, length, PROT_READ | PROT_WRITE, flags,
 					 file ? first * PAGE_SIZE : 0)))
-			for (i = first; i <= last; i++)
-				mmt_absent(window, i, true);
+			mmt_all_absent(window, first, last);
 		else if (!file)
 			mmt_write_words(window, first, last);
 		break;
