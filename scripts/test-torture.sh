@@ -4,15 +4,19 @@
 # test-torture.sh: the torture test of the MMU notifiers, mmu_notifier_torture.ko. Its
 # correct type runs for MINUTES in each scenario of the selftests' torture/CFLIST and
 # must not fail; each type that does something wrong must be found, by the rule that
-# it breaks. The breaks that other tests find are listed beside that, with what these
-# tests said when they last ran.
+# it breaks. The same for the others who judge: the native harness (test-host.sh), and
+# the contract checker, which is to be silent while what finds its breaks runs on the
+# correct code. What test-busted said of the other breaks when it last ran is listed, too.
+#
+# PARTS (torture harness checker) leaves some of that out.
 #
 # BREAKS names patches of the selftests' busted/: with each of them the correct type has
 # to fail. They are built in build/busted, as by busted.sh.
 #
 # TYPES and SCENARIOS narrow it down; TYPES=correct leaves the others out,
 # SCENARIOS=none the correct one. BUSTED_SECONDS (20) is how long a type may take to be
-# found, by the guest's clock.
+# found, by the guest's clock. CONFIG=NAME takes the kernel with configs/NAME.config for all
+# scenarios (debug.sh).
 #
 # The table is in build/results/torture.tsv, the same as KTAP in torture.ktap. What is
 # printed is explained in Documentation/mm/mmu_notifier/torture.rst.
@@ -24,13 +28,29 @@ torture=$TOP/$SELFTESTS/torture
 all_scenarios=$(grep -v '^#' "$torture/CFLIST")
 # shellcheck disable=SC2046
 all_types=$(sed -n 's/.*{ "\(busted-[a-z-]*\)".*/\1/p' "$TOP/mm/tests/mmu_notifier_torture_types.c")
-: "${BREAKS:=}" "${MINUTES:=1}" "${SCENARIOS:=$all_scenarios}" "${TYPES:=$all_types}" "${BUSTED_SECONDS:=20}"
+: "${BREAKS:=}" "${MINUTES:=1}" "${PARTS:=torture harness checker}" "${SCENARIOS:=$all_scenarios}" "${TYPES:=$all_types}" "${BUSTED_SECONDS:=20}"
 case $MINUTES in
 ''|*[!0-9]*|0)	die "MINUTES=$MINUTES is not a positive number" ;;
 esac
 case $BUSTED_SECONDS in
 ''|*[!0-9]*|0)	die "BUSTED_SECONDS=$BUSTED_SECONDS is not a positive number" ;;
 esac
+for p in $PARTS; do
+	case $p in
+	torture|harness|checker) ;;
+	*)	die "no part $p; there are: torture harness checker" ;;
+	esac
+done
+part()
+{
+	case " $PARTS " in
+	*" $1 "*) return 0 ;;
+	esac
+	return 1
+}
+if ! part torture; then
+	SCENARIOS=none TYPES=correct
+fi
 [ "$SCENARIOS" != none ] || SCENARIOS=
 [ "$TYPES" != correct ] || TYPES=
 for s in $SCENARIOS; do
@@ -46,7 +66,7 @@ for b in $BREAKS; do
 done
 
 # As qemu.sh has them, of the whole guest; here it is known whose they are.
-splats='BUG:|WARNING:|Oops|general protection|detected stall|self-detected|blocked for more than'
+splats="${BUGS:-BUG:}"'|WARNING:|Oops|general protection|detected stall|self-detected|blocked for more than'
 splats+='|UBSAN:|Bad page|turning off the locking'
 status=0
 table=$RESULTS/torture.tsv
@@ -63,7 +83,7 @@ row()
 kernel()
 {
 	local line config
-	config=$(sed -n 's/^# Config: //p' "$torture/$1")
+	config=${CONFIG:-$(sed -n 's/^# Config: //p' "$torture/$1")}
 	if [ -n "$config" ]; then
 		export KBUILD=$BUILD/kbuild-$config$OTHER
 		fragments=("$SELFTESTS/config" "$SELFTESTS"/configs/{base,"$ARCH","$config"}.config)
@@ -92,7 +112,7 @@ kernel()
 # boot SCENARIO SECONDS: with the runs in $GUEST/runs
 boot()
 {
-	local name=torture-$1 job=$GUEST/torture.job
+	local name=${PREFIX:-}torture-$1 job=$GUEST/torture.job
 	{
 		echo "cat >/tmp/runs <<'END'"
 		cat "$GUEST/runs"
@@ -141,8 +161,19 @@ judge()
 	[ -z "$wrong" ]
 }
 
+# counted NAME WHAT: how often, in the end; CPUs that went are counted by torture.ko
+counted()
+{
+	if [ "$2" = offline ]; then
+		run_of "$1" | sed -n 's,^onoff: [0-9]*/[0-9]*:\([0-9]*\)/.*,\1,p' | tail -n 1
+	else
+		run_of "$1" | sed -n "s/^mmu_notifier-torture: ver: .* $2: \([0-9]*\).*/\1/p" | tail -n 1
+	fi
+}
+
 correct_held()
 {
+	local what
 	judge "$1" || { echo "$wrong"; return 1; }
 	[ "$end" = SUCCESS ] || {
 		echo "$end"
@@ -152,6 +183,26 @@ correct_held()
 	case $helpers in
 	FAIL*)	echo "$helpers"; return 1 ;;
 	esac
+	for what in $(sed -n 's/^# Counts: //p' "$torture/${1%.*}"); do
+		[ "$(counted "$1" "$what")" -gt 0 ] || { echo "$what: not once"; return 1; }
+	done
+}
+
+# Parameters that make no sense: the module is not there, and says what is wrong.
+refused_named()
+{
+	judge "$1" || true
+	[ -n "$seconds" ] && run_of "$1" | grep -q "^mmu_notifier-torture: .*$2" || {
+		echo "$2 is not refused, or nobody says why"
+		return 1
+	}
+}
+
+# The judge has to notice what does not move.
+still_noticed()
+{
+	! judge still || { echo "it rises"; return 1; }
+	[ "$wrong" = "the version does not rise: it hangs" ] || { echo "$wrong"; return 1; }
 }
 
 busted_found()
@@ -191,7 +242,27 @@ if [ -n "$TYPES" ]; then
 	for t in $TYPES; do
 		echo "$t $BUSTED_SECONDS alone torture_type=$t $(grep -v '^#' "$torture/BUSTED.boot")"
 	done >"$GUEST/runs"
-	boot BUSTED $((BUSTED_SECONDS * $(wc -w <<<"$TYPES")))
+	refused=$(grep -v '^#' "$torture/REFUSED.boot")
+	nr=0
+	for parameter in $refused; do
+		nr=$((nr + 1))
+		echo "refused.$nr 0 refused $parameter"
+	done >>"$GUEST/runs"
+	# All pause for longer than it takes to say how far they are.
+	echo "still 20 alone torture_type=correct stutter=9 stat_interval=2" >>"$GUEST/runs"
+	boot BUSTED $((BUSTED_SECONDS * $(wc -w <<<"$TYPES") + 60))
+	failed=$ktap_failed nr=0
+	for parameter in $refused; do
+		nr=$((nr + 1))
+		ktap_case "$parameter is refused by name" refused_named "refused.$nr" "${parameter%=*}"
+	done
+	[ "$ktap_failed" = "$failed" ] && verdict=ok || verdict=FAILED
+	row judge "parameters, $nr" "a message" "a message" - $verdict
+	failed=$ktap_failed verdict=ok
+	ktap_case "who stands still is noticed" still_noticed
+	judge still || true
+	[ "$ktap_failed" = "$failed" ] || verdict=FAILED
+	row judge "stands still" version "${wrong:-nothing}" "${seconds:--}" $verdict
 	for t in $TYPES; do
 		failed=$ktap_failed
 		ktap_case "$t is found" busted_found "$t"
@@ -234,10 +305,59 @@ if [ -n "$BREAKS" ]; then
 	status=$kept
 	unset EXTRA_PATCH
 fi
+# silent NAME CONFIG: no report of the checker's while what finds its breaks on the kernel
+# with configs/CONFIG.config, or without, runs on the correct one
+silent()
+{
+	local name=$1 config=$2 patch job fragments=() job_file
+	unset KBUILD
+	if [ -n "$config" ]; then
+		export KBUILD=$BUILD/kbuild-$config$OTHER
+		fragments=("$SELFTESTS/config" "$SELFTESTS"/configs/{base,"$ARCH","$config"}.config)
+	fi
+	export GUEST=$BUILD/guest-torture-checker${config:+-$config}$OTHER
+	. "$TOP/scripts/common.sh"
+	mkdir -p "$GUEST"
+	job_file=$GUEST/silent.job
+	"$TOP/scripts/build.sh" "${fragments[@]}" && "$TOP/scripts/initramfs.sh" || return 1
+	for patch in "$TOP/$SELFTESTS"/busted/check/*.patch; do
+		[ "$(sed -n 's/^Config: //p' "$patch")" = "$config" ] || continue
+		job=$(sed -n 's/^Job: //p' "$patch")
+		echo "${job:-mmu_mirror_demo -p shadow} >/tmp/out 2>&1; wait"
+	done | sort -u >"$job_file"
+	echo true >>"$job_file"
+	TIMEOUT=900 APPEND="kunit.enable=0 debug_mmu_notifier=all ${APPEND:-}" logged "torture-$name" \
+		"$TOP/scripts/qemu.sh" "torture-$name" "$job_file" "$RESULTS/torture-$name.out"
+}
+
+if part checker; then
+	for config in '' $(sed -n 's/^Config: //p' "$TOP/$SELFTESTS"/busted/check/*.patch | sort -u); do
+		name=checker${config:+-$config}
+		say "$name: silent on the correct code"
+		failed=$ktap_failed verdict=ok said=nothing
+		ktap_case "$name reports nothing" silent "$name" "$config"
+		[ "$ktap_failed" = "$failed" ] || verdict=FAILED said=$(sed -n \
+			"s/^error: torture-$name: //p" "$LOGS/torture-$name.log" | head -n 1)
+		row correct "$name" nothing "${said:-?}" - $verdict
+	done
+fi
 unset KBUILD GUEST
 ktap_end || status=1
+. "$TOP/scripts/common.sh"
 
-# What others find, from their last runs.
+if part harness; then
+	say "the native harness, and its breaks"
+	"$TOP/scripts/test-host.sh" || status=1
+	right=$(grep -Ec '^ok [0-9]+ - (sched|unit|fuzz)' "$RESULTS/host.ktap") || true
+	wrong=$(sed -nE 's/^not ok [0-9]+ - ((sched|unit|fuzz).*)/\1/p' "$RESULTS/host.ktap" | head -n 1)
+	row correct "harness, $right programs" nothing "${wrong:-nothing}" - "$([ -z "$wrong" ] && echo ok || echo FAILED)"
+fi
+if part checker; then
+	say "the breaks that the checker has to report"
+	"$TOP/scripts/busted.sh" "$TOP/$SELFTESTS"/busted/check/*.patch || status=1
+fi
+
+# What others find, just now or when they ran last.
 if [ -e "$RESULTS/host.ktap" ]; then
 	sed -n 's/^ *\(not \)\?ok 1 - \([a-z0-9-]*\) is found by \([a-z]*\)$/\2\t\3\t\1/p' "$RESULTS/host.ktap" |
 		while IFS=$'\t' read -r name by not; do
