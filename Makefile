@@ -6,7 +6,7 @@ ARCH	?= x86_64
 V	?= 0
 JOBS	?= $(shell nproc)
 BUILD	?= $(CURDIR)/build
-export ARCH CROSS_COMPILE KSRC V JOBS BUILD QUICK MINUTES CALLS SEED FUZZ_SECONDS SUITES KERNELS KERNEL STRESSORS TYPES SCENARIOS
+export ARCH CROSS_COMPILE KSRC V JOBS BUILD QUICK MINUTES CALLS SEED FUZZ_SECONDS SUITES KERNELS KERNEL STRESSORS TYPES SCENARIOS PARTS BUSTED_SECONDS PROGRAMS
 
 # One clear line for a wrong variable, before anything is started.
 ifeq ($(wildcard $(CURDIR)/scripts/arch-$(ARCH).sh),)
@@ -43,13 +43,14 @@ help:
 #: make test-guest    a guest in the guest, its memory moved about for MINUTES=10
 #: make test-stress   stress-ng with subscribers attached, for MINUTES=10
 #: make test-shadow   Python and stress-ng under a monitor of all their mappings, MINUTES=10
-#: make test-torture  all rules under torture, MINUTES=1 a scenario; TYPES='busted-..'
+#: make test-torture  all rules under torture, MINUTES=1 a scenario, and everything that is
+#:                    wrong on purpose, in one table; TYPES='busted-..', PARTS=torture
 #: make test-fuzz-uapi random calls of both drivers under KASAN, CALLS=1000000; takes hours
 #: make soak          everything at once, MINUTES=30; then as much memory in use as before
 #: make lint          checkpatch, W=1, sparse, kernel-doc
 #: make htmldocs      the documentation as HTML; fails on warnings in our files
 #: make test-busted   break the code on purpose; the tests must notice (BREAKS='NAME ..')
-#: make test-debug    KUnit and kselftests with lockdep, KASAN and more; takes a while
+#: make test-debug    KUnit, kselftests, torture with lockdep, KASAN, kmemleak; takes a while
 #: make test-kcsan    the same, looking for data races
 #: make bench         stock's core and ours side by side; QUICK=1: natively only
 #: make off-cost      what checker and tracepoints cost while they are off; x86_64

@@ -1,18 +1,18 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# debug.sh debug|kcsan: the KUnit suites and kselftests on a kernel that looks
-# harder, built in build/kbuild-KIND. Results in build/results/KIND.
+# debug.sh debug|kcsan: the KUnit suites, kselftests and MINUTES (1) of torture on a
+# kernel that looks harder, built in build/kbuild-KIND. Results in build/results/KIND.
 #
 # KCSAN finds races all over the kernel; only those that concern our files make
-# this fail.
+# this fail. The other kernel has kmemleak, which is asked in the end (guest-init).
 
 . "$(dirname "$0")/common.sh"
 
 kind=${1:-}
 fragment=$SELFTESTS/configs/$kind.config
 case $kind in
-debug)	export MEM=4G ;;
+debug)	;;
 kcsan)
 	export BUGS='BUG: [^K]'
 	# Watch more often than the default, which is for weeks of running.
@@ -22,8 +22,10 @@ kcsan)
 esac
 
 KBUILD=$BUILD/kbuild-$kind$OTHER
+GUEST=$BUILD/guest-$kind$OTHER
 RESULTS=$RESULTS/$kind
-export KBUILD RESULTS
+PREFIX=$kind-
+export KBUILD GUEST RESULTS PREFIX
 . "$TOP/scripts/common.sh"
 . "$TOP/scripts/ktap.sh"
 
@@ -40,23 +42,34 @@ races()
 }
 
 passed=0 failed=0 skipped=0
-for suite in kunit checked kselftest; do
+for suite in ${SUITES:-kunit checked kselftest torture}; do
 	status=0
+	console=$LOGS/console-$PREFIX$suite.log
 	rm -f "$RESULTS/$suite.ktap"
 	# What waits for time to pass waits longer here.
-	TIMEOUT=3600 TEST_TIMEOUT=1800 "$TOP/scripts/guest-tests.sh" "$suite" || status=1
+	case $suite in
+	torture)
+		console=$LOGS/console-${PREFIX}torture-TORTURE-04.log
+		CONFIG=$kind PARTS=torture SCENARIOS=TORTURE-04 TYPES=correct \
+			"$TOP/scripts/test-torture.sh" || status=1
+		;;
+	*)
+		TIMEOUT=3600 TEST_TIMEOUT=1800 "$TOP/scripts/guest-tests.sh" "$suite" || status=1
+		;;
+	esac
 	count_ktap "$suite"
 	[ "$counted_passed" -gt 0 ] && [ "$status" = 0 ] || [ "$counted_failed" -gt 0 ] || counted_failed=1
 	if [ "$kind" = kcsan ]; then
-		grep -q 'kcsan: enabled' "$LOGS/console-$suite.log" || die "$suite: KCSAN was off"
-		if ours=$(races "$LOGS/console-$suite.log"); then
-			echo "$suite: data races in our files; see $LOGS/console-$suite.log:"
+		grep -q 'kcsan: enabled' "$console" || die "$suite: KCSAN was off"
+		if ours=$(races "$console"); then
+			echo "$suite: data races in our files; see $console:"
 			echo "$ours"
 			counted_failed=$((counted_failed + 1))
 		fi
 		say "$suite: $(wc -l <"$LOGS/$kind.all") reports of data races in all"
 	fi
-	cp "$LOGS/console-$suite.log" "$RESULTS/$suite.console"
+	cp "$console" "$RESULTS/$suite.console"
+	say "$suite: $counted_passed passed, $counted_failed failed, $counted_skipped skipped; minute $((SECONDS / 60))"
 	passed=$((passed + counted_passed))
 	failed=$((failed + counted_failed))
 	skipped=$((skipped + counted_skipped))

@@ -9,11 +9,13 @@
 # records (unchecked.ktap); checked the same suites with the contract checker on, and so does
 # kselftest.
 #
-# TIMEOUT limits the whole boot, TEST_TIMEOUT each program.
+# TIMEOUT limits the whole boot, TEST_TIMEOUT each program. PROGRAMS are the kselftests, if
+# not all. PREFIX comes before the names of logs.
 
 . "$(dirname "$0")/common.sh"
 
 suite=$1
+name=${PREFIX:-}$suite
 job=$GUEST/$suite.job
 
 case $suite in
@@ -29,19 +31,23 @@ kunit|checked)
 		output=$GUEST/$suite.out
 		echo true >"$job"
 	fi
-	TIMEOUT=${TIMEOUT:-300} APPEND="kunit.enable=1 $check ${APPEND:-}" logged "$suite" \
-		"$TOP/scripts/qemu.sh" "$suite" "$job" "$output" || status=$?
-	cp "$LOGS/console-$suite.log" "$RESULTS/$suite.ktap"
+	TIMEOUT=${TIMEOUT:-300} APPEND="kunit.enable=1 $check ${APPEND:-}" logged "$name" \
+		"$TOP/scripts/qemu.sh" "$name" "$job" "$output" || status=$?
+	cp "$LOGS/console-$name.log" "$RESULTS/$suite.ktap"
 	;;
 kselftest)
-	programs=$(make -s -C "$LINUX/$SELFTESTS" COLLECTION= emit_tests | tr -d :)
+	all="$(make -s -C "$LINUX/$SELFTESTS" COLLECTION= emit_tests | tr -d :) hmm-tests"
+	for p in ${PROGRAMS:=$all}; do
+		[[ " ${all//$'\n'/ } " == *" $p "* ]] || die "PROGRAMS: no $p; there are:" $all
+	done
 	{
 		echo "timeout=${TEST_TIMEOUT:-$(sed -n 's/^timeout=//p' "$TOP/$SELFTESTS/settings")}"
-		echo "tests='$(echo $programs) hmm-tests'"
+		echo "tests='$(echo $PROGRAMS)'"
 		cat "$TOP/scripts/guest-ktap"
 	} >"$job"
-	TIMEOUT=${TIMEOUT:-1800} APPEND="kunit.enable=0 debug_mmu_notifier=all ${APPEND:-}" logged kselftest \
-		"$TOP/scripts/qemu.sh" kselftest "$job" "$RESULTS/kselftest.ktap" || status=$?
+	TIMEOUT=${TIMEOUT:-1800} APPEND="kunit.enable=0 debug_mmu_notifier=all ${APPEND:-}" logged "$name" \
+		"$TOP/scripts/qemu.sh" "$name" "$job" "$RESULTS/kselftest.ktap" || status=$?
 	;;
+*)	die "no suite $suite; there are: kunit checked kselftest" ;;
 esac
 exit "${status:-0}"

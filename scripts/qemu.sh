@@ -15,7 +15,9 @@
 
 name=$1 job=$2 output=$3
 : "${INITRAMFS:=$GUEST/initramfs.cpio}"
-: "${TIMEOUT:=300}" "${SMP:=2}" "${MEM:=2560M}" "${APPEND:=}" "${INTERACTIVE:=0}"
+# KASAN takes an eighth of all memory, and keeps for a while what was freed.
+grep -q '^CONFIG_KASAN=y' "$KBUILD/.config" && usual=4G || usual=2560M
+: "${TIMEOUT:=300}" "${SMP:=2}" "${MEM:=$usual}" "${APPEND:=}" "${INTERACTIVE:=0}"
 : "${SHARE:=}"
 console=$LOGS/console-$name.log
 

@@ -26,7 +26,7 @@ fi
 MORE_PACKAGES=$more "$TOP/scripts/deps.sh"
 
 fragments=("$SELFTESTS/config" "$SELFTESTS"/configs/{base,"$ARCH",debug}.config)
-export KBUILD=$BUILD/kbuild-debug$OTHER
+export KBUILD=$BUILD/kbuild-debug$OTHER GUEST=$BUILD/guest-debug$OTHER
 if [ -z "${NO_BUILD:-}" ]; then
 	"$TOP/scripts/build.sh" "${fragments[@]}"
 	"$TOP/scripts/initramfs.sh"
@@ -55,7 +55,7 @@ status=0
 output=$RESULTS/fuzz-uapi.out
 rm -f "$output"
 say "$CALLS calls with seed $SEED; how far it is stands in $output"
-MEM=4G TIMEOUT=${TIMEOUT:-$((CALLS / 50 + 1800))} INITRAMFS=$guest/initramfs.cpio \
+TIMEOUT=${TIMEOUT:-$((CALLS / 50 + 1800))} INITRAMFS=$guest/initramfs.cpio \
 	APPEND="kunit.enable=0 ${APPEND:-}" logged fuzz-uapi \
 	"$TOP/scripts/qemu.sh" fuzz-uapi "$guest/job" "$output" || status=$?
 grep -v '^# seed .* steps, .* failures' "$output" || true
