@@ -151,7 +151,7 @@ judge()
 	[ -n "$seconds" ] || wrong="did not come to its end"
 	[ -n "$end" ] || wrong=${wrong:-no line with a verdict}
 	if ! sed -n 's/^mmu_notifier-torture: ver: \([0-9]*\) .*/\1/p' <<<"$run" | awk '
-		NR > 1 && $1 <= last { exit 1 } { last = $1 } END { exit NR < 1 }'; then
+		NR > 1 && $1 <= last { stands = 1 } { last = $1 } END { exit stands || !NR }'; then
 		wrong=${wrong:-the version does not rise: it hangs}
 	fi
 	splat=$(grep -v '^mmu_notifier-torture: ' <<<"$run" | grep -m 1 -E "$splats") &&
