@@ -25,7 +25,8 @@ KBUILD=$BUILD/kbuild-$kind$OTHER
 GUEST=$BUILD/guest-$kind$OTHER
 RESULTS=$RESULTS/$kind
 PREFIX=$kind-
-export KBUILD GUEST RESULTS PREFIX
+: "${SVA_ORDER_ITERATIONS:=20000}"	# a tenth
+export KBUILD GUEST RESULTS PREFIX SVA_ORDER_ITERATIONS
 . "$TOP/scripts/common.sh"
 . "$TOP/scripts/ktap.sh"
 

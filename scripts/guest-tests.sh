@@ -43,6 +43,8 @@ kselftest)
 	{
 		echo "timeout=${TEST_TIMEOUT:-$(sed -n 's/^timeout=//p' "$TOP/$SELFTESTS/settings")}"
 		echo "tests='$(echo $PROGRAMS)'"
+		[ -z "${SVA_ORDER_ITERATIONS:-}" ] ||
+			echo "export SVA_ORDER_ITERATIONS=$SVA_ORDER_ITERATIONS"
 		cat "$TOP/scripts/guest-ktap"
 	} >"$job"
 	TIMEOUT=${TIMEOUT:-1800} APPEND="kunit.enable=0 debug_mmu_notifier=all ${APPEND:-}" logged "$name" \

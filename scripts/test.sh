@@ -11,7 +11,8 @@
 . "$(dirname "$0")/common.sh"
 . "$TOP/scripts/ktap.sh"
 
-programs="uapi_test fork_test export_test regcache_test monitor_uapi_test monitor_process_test mirror_fail_test"
+programs="uapi_test nonblock_test flush_test regcache_test example_test monitor_uapi_test
+	monitor_paths_test monitor_process_test monitor_fail_test"
 
 rm -f "$RESULTS"/*.ktap
 took=$RESULTS/minutes.tsv

@@ -155,7 +155,7 @@ long fault_kernel_kb(void)
 	char text[4096], *at;
 	long kb = 0;
 
-	if (file_read("/proc/meminfo", text, sizeof(text)) < 0)
+	if (memory_is_recorded() || file_read("/proc/meminfo", text, sizeof(text)) < 0)
 		return 0;
 	at = strstr(text, "SUnreclaim:");
 	if (at)

@@ -63,7 +63,7 @@ int fault_in_child(int (*function)(const void *what, unsigned int nth), const vo
 bool fault_sweep(int (*function)(const void *what, unsigned int nth), const void *what,
 		 const char *name, struct fault_sweep *sweep);
 
-/* kB of the kernel's memory that cannot be had back */
+/* kB of the kernel's memory that cannot be had back; 0 if memory_is_recorded() */
 long fault_kernel_kb(void);
 
 #endif /* _SELFTESTS_FAULT_LIB_H */

@@ -454,13 +454,14 @@ wrong:
 static int repeat(const void *what, unsigned int nth)
 {
 	const struct call *call = what;
-	unsigned int i, warm = REPEAT / 4, skipped = 0;
+	/* kmemleak needs no more than one, and is slow. */
+	unsigned int i, times = memory_is_recorded() ? 20 : REPEAT, warm = times / 4, skipped = 0;
 	struct ctx c;
 	const char *why = begin(&c, call);
 	long before = 0, grown = 0;
 	int ret;
 
-	for (i = 0; !why && i < REPEAT + warm; i++) {
+	for (i = 0; !why && i < times + warm; i++) {
 		if (i == warm)
 			before = fault_kernel_kb();
 		fault_arm(nth);
@@ -487,7 +488,7 @@ static int repeat(const void *what, unsigned int nth)
 	}
 	if (why)
 		printf("# %s, point %u, %u times, %u of them successful: %s, %ld kB\n",
-		       call->name, nth, REPEAT, skipped, why, grown);
+		       call->name, nth, times, skipped, why, grown);
 	finish(&c);
 	return why ? FAULT_WRONG : FAULT_NO_MORE;
 }
@@ -559,7 +560,8 @@ TEST_F_TIMEOUT(fail, nothing_is_left, 200)
 	TH_LOG("%s: %u points, ENOMEM from %u, EFAULT from %u, done all the same at %u",
 	       call->name, s.points, s.enomem, s.efault, s.survived);
 	EXPECT_EQ(s.wrong, 0u);
-	EXPECT_GE(s.enomem + s.efault, call->at_least);
+	/* The records of kmemleak, and KASAN's, are points as well, so that some are missed. */
+	EXPECT_GE(s.enomem + s.efault, memory_is_recorded() ? 1 : call->at_least);
 }
 
 TEST_F_TIMEOUT(fail, nothing_adds_up, 400)

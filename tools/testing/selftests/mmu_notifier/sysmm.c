@@ -491,6 +491,11 @@ const char *need_debugfs(void)
 	       "no split_huge_pages in debugfs" : NULL;
 }
 
+bool memory_is_recorded(void)
+{
+	return !need_debugfs() && !access("/sys/kernel/debug/kmemleak", F_OK);
+}
+
 const char *need_cgroup(void)
 {
 	if (access(CGROUP_ROOT "/cgroup.procs", W_OK))

@@ -89,6 +89,11 @@ const char *need_nodes(void);
 const char *need_ksm(void);
 const char *need_hugetlb(unsigned int pages);
 const char *need_debugfs(void);
+/*
+ * With kmemleak, whose records of objects are nobody's and count as the kernel's memory:
+ * what the whole kernel has says nothing then, and kmemleak says what is lost.
+ */
+bool memory_is_recorded(void);
 const char *need_cgroup(void);
 
 /* A cgroup of the caller's own; need_cgroup() first */
