@@ -6,7 +6,8 @@
 # stands in build/results/minutes.tsv, in seconds.
 #
 # Of make test-debug there is as much as there is time for: KUnit with the checker, which
-# needs lockdep for what it says of locks, some programs, and a minute of torture.
+# needs lockdep for what it says of locks, and no DEBUG_ATOMIC_SLEEP for what it says of
+# sleeping (so it runs on both kernels), some programs, and a minute of torture.
 
 . "$(dirname "$0")/common.sh"
 . "$TOP/scripts/ktap.sh"
@@ -51,7 +52,7 @@ say "the kernel, and what runs in the guest"
 built
 printf 'kernel\t%d\n' $((SECONDS - begin)) >>"$took"
 
-suites="lint clients host kunit unchecked kselftest torture debug-checked debug-kselftest debug-torture users"
+suites="lint clients host kunit unchecked checked kselftest torture debug-checked debug-kselftest debug-torture users"
 part lint lint "$TOP/scripts/lint.sh"
 part clients clients "$TOP/scripts/clients.sh"
 if [ -z "$OTHER" ]; then
@@ -62,6 +63,7 @@ else
 	suites=${suites/ users/}	# on stock as well, with KVM: x86-64 only
 fi
 part kunit KUnit "$TOP/scripts/guest-tests.sh" kunit
+part kunit-checked "KUnit, checked" "$TOP/scripts/guest-tests.sh" checked
 part kselftest kselftest env -u PROGRAMS "$TOP/scripts/guest-tests.sh" kselftest
 part test-torture "torture, one scenario and all types that do something wrong" \
 	env MINUTES=1 PARTS=torture SCENARIOS=TORTURE-01 TYPES= "$TOP/scripts/test-torture.sh"
