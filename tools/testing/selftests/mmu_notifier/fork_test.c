@@ -792,17 +792,17 @@ static void storm(struct __test_metadata *_metadata, struct mirror *dev, char *p
 	EXPECT_EQ(seen, added + adder.count);
 }
 
-TEST_F(fork, storm)
+TEST_F_TIMEOUT(fork, storm, 120)
 {
 	storm(_metadata, &self->dev, self->pages, false);
 }
 
-TEST_F(fork, storm_of_threads)
+TEST_F_TIMEOUT(fork, storm_of_threads, 120)
 {
 	storm(_metadata, &self->dev, self->pages, true);
 }
 
-TEST_F(fork, storm_pinned)
+TEST_F_TIMEOUT(fork, storm_pinned, 120)
 {
 	int fd;
 
