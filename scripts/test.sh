@@ -12,8 +12,8 @@
 . "$(dirname "$0")/common.sh"
 . "$TOP/scripts/ktap.sh"
 
-programs="uapi_test nonblock_test flush_test regcache_test example_test monitor_uapi_test
-	monitor_paths_test monitor_process_test monitor_fail_test"
+programs="uapi_test flush_test regcache_test example_test monitor_uapi_test monitor_paths_test
+	monitor_kernel_test kdreg2_test"
 
 rm -f "$RESULTS"/*.ktap
 took=$RESULTS/minutes.tsv

@@ -27,6 +27,10 @@ struct mm_struct *mmu_torture_mm_alloc(void)
 
 	if (!mm)
 		return NULL;
+#ifdef CONFIG_MEMCG
+	/* Nobody's: it lives on when the task that made it is gone. */
+	RCU_INIT_POINTER(mm->owner, NULL);
+#endif
 	mm->task_size = TASK_SIZE;
 	arch_pick_mmap_layout(mm, &current->signal->rlim[RLIMIT_STACK]);
 	return mm;

@@ -721,7 +721,8 @@ TEST_F(change, takes_no_memory)
 	EXPECT_NE(raw_load(area, word), before);
 	EXPECT_EQ(raw_read(self->fd, &e, 1), 1);
 	TH_LOG("%u allocations and copies without a watch, %u with one", without, with);
-	EXPECT_LE(with, without);
+	/* but for the records */
+	EXPECT_TRUE(with <= without || memory_is_recorded());
 }
 
 TEST_HARNESS_MAIN

