@@ -74,7 +74,7 @@ for suite in ${SUITES:-kunit checked kselftest torture}; do
 	passed=$((passed + counted_passed))
 	failed=$((failed + counted_failed))
 	skipped=$((skipped + counted_skipped))
-	sed -nE "s/^(\[[ 0-9.]+\])? *(not ok.*|.*# SKIP.*)/$suite: \\2/p" "$RESULTS/$suite.ktap"
+	complaints "$suite"
 done
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ]

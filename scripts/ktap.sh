@@ -79,6 +79,23 @@ compiled()
 	[ -e "$KBUILD/$2" ] || { echo "not built; see $LOGS/$1.log"; return 1; }
 }
 
+# complaints SUITE: what failed or was skipped, and the last lines a case that failed had
+# to say. On the console each line begins with the kernel's time.
+complaints()
+{
+	sed -E 's/^\[[ 0-9.]+\] ?//; s/^ +//; s/\r$//' "$RESULTS/$1.ktap" | awk -v suite="$1" '
+		/^(not )?ok / {
+			if (/^not/)
+				for (i = n > 12 ? n - 12 : 0; i < n; i++)
+					print suite ":\t" said[i]
+			if (/^not/ || /# SKIP/)
+				print suite ": " $0
+			n = 0
+			next
+		}
+		{ said[n++] = $0 }'
+}
+
 # count_ktap SUITE: sets counted_passed, counted_failed and counted_skipped from
 # what kunit.py makes of the suite's file. It closes with a line such as
 # "Testing complete. Ran 7 tests: passed: 5, failed: 1, skipped: 1".

@@ -81,8 +81,7 @@ for suite in $suites; do
 	failed=$((failed + counted_failed))
 	skipped=$((skipped + counted_skipped))
 	echo "$suite: $counted_passed passed, $counted_failed failed, $counted_skipped skipped"
-	# on the console each line begins with the kernel's time
-	sed -nE "s/^(\[[ 0-9.]+\])? *(not ok.*|.*# SKIP.*)/$suite: \\2/p" "$RESULTS/$suite.ktap"
+	complaints "$suite"
 	# a case that is missing, or in the wrong place
 	grep -aE '\[(ERROR|CRASHED)\]' "$LOGS/parse-$suite.log" | sed "s/^\\[[0-9:]*\\]/$suite:/" || true
 done
