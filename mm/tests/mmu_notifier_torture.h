@@ -16,8 +16,10 @@
  * Documentation/mm/mmu_notifier/design.rst; a *type* is what the test does: correct,
  * or one thing wrong, by which it has to trip one rule.
  *
- * Locks, outermost first: mmt_space.permanents; mmap_lock of the mm; [the core's];
- * mmt_space.ptl; mmt_mmu.lock; mmt_space.flying_lock.
+ * Locks, outermost first: mmt_space.permanents; mmap_lock of the mm; mmt_space.ptl,
+ * under which walkers' TLBs are flushed; [the core's]; mmt_mmu.lock;
+ * mmt_space.flying_lock. Of real memory: mmt_windows_lock; mmap_lock; [the core's];
+ * mmt_window.lock.
  */
 #ifndef _MM_TESTS_MMU_NOTIFIER_TORTURE_H
 #define _MM_TESTS_MMU_NOTIFIER_TORTURE_H
@@ -29,6 +31,8 @@
 #include <linux/torture.h>
 
 #include "mmu_notifier_torture_export.h"
+
+#define pr_torture(fmt, ...) pr_alert("mmu_notifier-torture: " fmt, ##__VA_ARGS__)
 
 /* What has to hold. Each has a text in mmu_notifier_torture_verdict.c. */
 enum mmt_rule {
@@ -144,9 +148,7 @@ static inline bool mmt_breaks(enum mmt_break what)
  * The verdict
  */
 
-void mmt_verdict_init(void);
 void mmt_did(enum mmt_op op);
-long mmt_done(enum mmt_op op);
 void mmt_note(const char *what, int space, unsigned long a, unsigned long b);
 void mmt_fail(enum mmt_rule rule, int space, unsigned long a, unsigned long b);
 unsigned long mmt_failures(enum mmt_rule rule);
@@ -357,6 +359,9 @@ bool mmt_space_use(struct mmt_space *space);
 void mmt_space_unuse(struct mmt_space *space);
 void mmt_space_hold(struct mmt_space *space);
 void mmt_space_put(struct mmt_space *space);
+void mmt_space_done(struct mmt_space *space);
+void mmt_space_end(struct mmt_space *space, bool exit_first);
+struct mmt_sub *mmt_sub(struct mmt_space *space, unsigned int slot);
 
 int mmt_range_start(struct mmt_space *space, struct mmt_range *range,
 		    unsigned int first, unsigned int last,
@@ -386,8 +391,9 @@ int mmt_list_register(struct mmt_space *space, unsigned int nr, bool walker);
 void mmt_list_unregister(struct mmt_space *space, unsigned int nr);
 void mmt_list_fill(struct mmt_list *list, unsigned int page);
 void mmt_walker_fill(struct mmt_list *list, unsigned int page);
-void mmt_share(struct mmt_space *space);
-void mmt_shared_exit(void);
+bool mmt_share(struct mmt_space *space);
+void mmt_keep(void *gone);
+void mmt_kept_exit(void);
 
 enum {
 	MMT_SETTLES	= BIT(0),
@@ -400,7 +406,7 @@ int mmt_insert(struct mmt_space *space, unsigned int nr, unsigned int first,
 void mmt_remove(struct mmt_space *space, unsigned int nr);
 void mmt_remove_async(struct mmt_space *space, unsigned int nr);
 void mmt_remove_batch(struct mmt_space *space, unsigned int nr, unsigned int count);
-bool mmt_removed(struct mmt_space *space, unsigned int nr);
+void mmt_removed(struct mmt_space *space, unsigned int nr);
 unsigned long mmt_read_begin(struct mmt_interval *interval);
 void mmt_interval_fill(struct mmt_interval *interval, unsigned int page);
 
@@ -421,8 +427,10 @@ void mmt_permanents_remove(struct mmt_space *space);
  * @task: the thread, or NULL.
  * @rounds: how often it came round; each round is counted, so that a thread that
  *	hangs is found.
+ * @did: how often it did what it is there for.
+ * @gone: it does nothing any more.
  * @seen: @rounds when it was last looked at.
- * @since: jiffies when @rounds last grew.
+ * @since: the slice of time when @rounds last grew.
  */
 struct mmt_worker {
 	int (*fn)(void *worker);
@@ -430,12 +438,20 @@ struct mmt_worker {
 	unsigned int index;
 	struct task_struct *task;
 	unsigned long rounds;
+	unsigned long did;
+	bool gone;
 	unsigned long seen;
 	unsigned long since;
 };
 
 /* One round more: pause where all do, and say whether to go on. */
 bool mmt_round(struct mmt_worker *worker);
+int mmt_stop(struct mmt_worker *worker);
+
+static inline void mmt_worked(struct mmt_worker *worker)
+{
+	WRITE_ONCE(worker->did, worker->did + 1);
+}
 
 int mmt_spaces_init(unsigned int nr);
 void mmt_spaces_exit(void);
@@ -457,13 +473,20 @@ int mmt_prober(void *worker);
 int mmt_churner(void *worker);
 int mmt_device(void *worker);
 
-#define MMT_MAX_LISTERS		3	/* lists 1 to 3 */
-#define MMT_MAX_WALKERS		2	/* lists 4 and 5 */
-#define MMT_MAX_INSERTERS	4	/* intervals 2 to 13, three each */
-#define MMT_BATCH		3
-#define MMT_MAX_SETTLERS	4	/* intervals 14 to 17 */
-#define MMT_PROBE_LIST		6
-#define MMT_PROBE_INTERVAL	18	/* and 19 */
+/* Who has which subscriptions of a space; the permanent ones come first. */
+#define MMT_MAX_LISTERS		3
+#define MMT_MAX_WALKERS		2
+#define MMT_MAX_INSERTERS	4
+#define MMT_BATCH		3	/* subscriptions of each inserter */
+#define MMT_MAX_SETTLERS	4
+#define MMT_FIRST_LISTER	MMT_PERMANENT_LISTS
+#define MMT_FIRST_WALKER	(MMT_FIRST_LISTER + MMT_MAX_LISTERS)
+#define MMT_PROBE_LIST		(MMT_FIRST_WALKER + MMT_MAX_WALKERS)
+#define MMT_FIRST_INSERTER	MMT_PERMANENT_INTERVALS
+#define MMT_FIRST_SETTLER	(MMT_FIRST_INSERTER + MMT_MAX_INSERTERS * MMT_BATCH)
+#define MMT_PROBE_INTERVAL	(MMT_FIRST_SETTLER + MMT_MAX_SETTLERS)	/* and the next */
+static_assert(MMT_PROBE_LIST < MMT_LISTS);
+static_assert(MMT_PROBE_INTERVAL + 1 < MMT_INTERVALS);
 
 int mmt_probe_init(void);
 void mmt_probe_exit(void);

@@ -21,7 +21,7 @@ static bool mmt_overlaps(const struct mmt_sub *sub, const struct mmt_range *rang
 }
 
 /* The address space goes away: nobody's range, over everything. */
-static bool mmt_interval_released(struct mmt_interval *interval, unsigned long cur_seq)
+static void mmt_interval_released(struct mmt_interval *interval, unsigned long cur_seq)
 {
 	struct mmt_sub *sub = &interval->sub;
 
@@ -31,7 +31,6 @@ static bool mmt_interval_released(struct mmt_interval *interval, unsigned long c
 	spin_unlock(&sub->mmu.lock);
 	if (!mmt_breaks(MMT_RELEASE_KEEPS))
 		mmt_mmu_kill(&sub->mmu);
-	return true;
 }
 
 /* What both ways to invalidate begin with. False: refused. */
@@ -105,9 +104,9 @@ static bool mmt_invalidate_start(struct mmu_interval_notifier *notifier,
 
 	mmt_enter(sub);
 	if (range->event == MMU_NOTIFY_RELEASE) {
-		ret = mmt_interval_released(interval, cur_seq);
+		mmt_interval_released(interval, cur_seq);
 		mmt_leave(sub);
-		return ret;
+		return true;
 	}
 	r = mmt_to_range(range);
 	ret = mmt_told(interval, range);
@@ -334,20 +333,17 @@ void mmt_remove_batch(struct mmt_space *space, unsigned int nr, unsigned int cou
  * mmt_removed() - wait for the end of an asynchronous removal
  * @space: the space, held by the caller.
  * @nr: which of its interval subscriptions.
- *
- * Return: false if it does not come to its end.
  */
-bool mmt_removed(struct mmt_space *space, unsigned int nr)
+void mmt_removed(struct mmt_space *space, unsigned int nr)
 {
 	unsigned int slices = mmt_bound_ms / 100;
 
 	/* In slices: where the guest stands still jiffies jump. */
 	while (slices--)
 		if (wait_for_completion_timeout(&space->intervals[nr].removed, HZ / 10))
-			return true;
+			return;
 	mmt_fail(MMT_R9_WAIT, space->id, MMT_LISTS + nr, 0);
 	wait_for_completion(&space->intervals[nr].removed);
-	return false;
 }
 
 /**

@@ -26,8 +26,6 @@ MODULE_LICENSE("GPL");
 MODULE_IMPORT_NS(MMU_NOTIFIER_TORTURE);
 MODULE_INFO(test, "Y");
 
-#define pr_torture(fmt, ...) pr_alert("mmu_notifier-torture: " fmt, ##__VA_ARGS__)
-
 torture_param(uint, nr_spaces, 4, "mms that the workers share");
 torture_param(uint, nchangers, 3, "threads that start ranges");
 torture_param(uint, nlisters, 2, "threads that register and unregister, 3 at most");
@@ -74,33 +72,33 @@ unsigned int mmt_bound_ms, mmt_slow_us, mmt_stall_ms, mmt_pressure_mb;
 /**
  * struct mmt_kind - a kind of worker
  * @fn: what it does.
- * @name: the name of its threads.
+ * @thread: the name of its threads, but for their number.
+ * @name: the parameter that says how many.
  * @nr: how many.
  * @max: how many there can be.
- * @does: what it has to have done for SUCCESS; MMT_NR_OPS for nothing.
  */
 struct mmt_kind {
 	int (*fn)(void *worker);
+	const char *thread;
 	const char *name;
 	unsigned int *nr;
 	unsigned int max;
-	enum mmt_op does;
 };
 
 static const struct mmt_kind mmt_kinds[] = {
-	{ mmt_reader, "nreaders", &nreaders, 64, MMT_FILLED },
-	{ mmt_changer, "nchangers", &nchangers, 64, MMT_RANGES },
-	{ mmt_lister, "nlisters", &nlisters, MMT_MAX_LISTERS, MMT_REGISTERED },
-	{ mmt_walker, "nwalkers", &nwalkers, MMT_MAX_WALKERS, MMT_WALKED },
-	{ mmt_sharer, "nsharers", &nsharers, 64, MMT_SHARED },
-	{ mmt_inserter, "ninserters", &ninserters, MMT_MAX_INSERTERS, MMT_ASYNC },
-	{ mmt_settler, "nsettlers", &nsettlers, MMT_MAX_SETTLERS, MMT_SETTLED },
-	{ mmt_exiter, "nexiters", &nexiters, 64, MMT_EXITS },
+	{ mmt_reader, "reader", "nreaders", &nreaders, 64 },
+	{ mmt_changer, "changer", "nchangers", &nchangers, 64 },
+	{ mmt_lister, "lister", "nlisters", &nlisters, MMT_MAX_LISTERS },
+	{ mmt_walker, "walker", "nwalkers", &nwalkers, MMT_MAX_WALKERS },
+	{ mmt_sharer, "sharer", "nsharers", &nsharers, 64 },
+	{ mmt_inserter, "inserter", "ninserters", &ninserters, MMT_MAX_INSERTERS },
+	{ mmt_settler, "settler", "nsettlers", &nsettlers, MMT_MAX_SETTLERS },
+	{ mmt_exiter, "exiter", "nexiters", &nexiters, 64 },
 	/* The holder after the prober: it is stopped after that. */
-	{ mmt_prober, "nprobers", &nprobers, 1, MMT_PROBES },
-	{ mmt_holder, "nprobers", &nprobers, 1, MMT_NR_OPS },
-	{ mmt_churner, "nchurners", &nchurners, 64, MMT_REAL },
-	{ mmt_device, "ndevices", &ndevices, 64, MMT_USED },
+	{ mmt_prober, "prober", "nprobers", &nprobers, 1 },
+	{ mmt_holder, "holder", "nprobers", &nprobers, 1 },
+	{ mmt_churner, "churner", "nchurners", &nchurners, 64 },
+	{ mmt_device, "device", "ndevices", &ndevices, 64 },
 };
 
 static struct mmt_worker *mmt_workers;
@@ -119,7 +117,7 @@ static void mmt_watch(unsigned long now)
 	for (worker = mmt_workers; worker < mmt_workers + mmt_nr_workers; worker++) {
 		unsigned long rounds = READ_ONCE(worker->rounds);
 
-		if (!worker->task || rounds != worker->seen) {
+		if (READ_ONCE(worker->gone) || rounds != worker->seen) {
 			worker->seen = rounds;
 			worker->since = now;
 		} else if (now - worker->since >= hang * 10) {
@@ -130,21 +128,21 @@ static void mmt_watch(unsigned long now)
 	}
 }
 
+/* To the last: while the workers are awaited one of them may hang. */
 static int mmt_stats(void *unused)
 {
 	unsigned long slices = 0;
 
-	while (!torture_must_stop()) {
+	while (!kthread_should_stop()) {
 		msleep(100);
 		slices++;
 		mmt_watch(slices);
 		mmt_print_first();
-		if (!(slices % (stat_interval * 10))) {
+		if (!torture_must_stop() && !(slices % (stat_interval * 10))) {
 			mmt_print_stats();
 			torture_onoff_stats();
 		}
 	}
-	torture_kthread_stopping("mmt_stats");
 	return 0;
 }
 
@@ -177,12 +175,19 @@ static void mmt_print_parameters(const char *tag)
 static bool mmt_all_done(void)
 {
 	const struct mmt_kind *kind;
+	unsigned long did;
 	bool ret = true;
+	unsigned int i;
 
 	for (kind = mmt_kinds; kind < mmt_kinds + ARRAY_SIZE(mmt_kinds); kind++) {
-		if (!*kind->nr || kind->does == MMT_NR_OPS || mmt_done(kind->does))
+		did = 0;
+		for (i = 0; i < mmt_nr_workers; i++)
+			if (mmt_workers[i].fn == kind->fn)
+				did += mmt_workers[i].did;
+		if (!*kind->nr || did)
 			continue;
-		pr_torture("!!! %s=%u have done nothing\n", kind->name, *kind->nr);
+		pr_torture("!!! %s=%u have done nothing: %s\n", kind->name, *kind->nr,
+			   kind->thread);
 		ret = false;
 	}
 	return ret;
@@ -195,13 +200,13 @@ static void mmt_cleanup(void)
 
 	if (torture_cleanup_begin())
 		return;
-	torture_stop_kthread(mmt_stats, mmt_stats_task);
 	for (i = 0; i < mmt_nr_workers; i++)
 		_torture_stop_kthread("Stopping a worker", &mmt_workers[i].task);
+	torture_stop_kthread(mmt_stats, mmt_stats_task);
 	mmt_real_exit();
 	mmt_probe_exit();
 	mmt_spaces_exit();
-	mmt_shared_exit();
+	mmt_kept_exit();
 
 	if (!mmt_unable) {
 		mmt_print_stats();
@@ -227,8 +232,7 @@ static bool mmt_within(const char *name, unsigned int value, unsigned int least,
 {
 	if (value >= least && value <= most)
 		return true;
-	pr_err("mmu_notifier-torture: %s=%u does not do: %u to %u do\n", name, value,
-	       least, most);
+	pr_torture("%s=%u does not do: %u to %u do\n", name, value, least, most);
 	return false;
 }
 
@@ -243,19 +247,20 @@ static int mmt_check_parameters(void)
 	}
 	mmt_type = mmt_type_find(torture_type);
 	if (!mmt_type) {
-		pr_err("mmu_notifier-torture: there is no torture_type=%s; torture_type=list prints all\n",
-		       torture_type);
+		pr_torture("there is no torture_type=%s; torture_type=list prints all\n",
+			   torture_type);
 		return -EINVAL;
 	}
 	for (kind = mmt_kinds; kind < mmt_kinds + ARRAY_SIZE(mmt_kinds); kind++)
 		good &= mmt_within(kind->name, *kind->nr, 0, kind->max);
 	good &= mmt_within("nr_spaces", nr_spaces, 1, 256);
 	good &= mmt_within("bound_ms", bound_ms, 500, 600000);
-	good &= mmt_within("slow_us", slow_us, 1, 1000000);
-	good &= mmt_within("hang", hang, 1, 3600);
-	good &= mmt_within("stall_ms", stall_ms, 0, 10000);
+	/* What is slow, stalls or pauses on purpose does not hang. */
+	good &= mmt_within("slow_us", slow_us, 1, min(1000000U, bound_ms * 50));
+	good &= mmt_within("stall_ms", stall_ms, 0, bound_ms / 4);
+	good &= mmt_within("hang", hang, 2, 3600);
+	good &= mmt_within("stutter", stutter, 0, hang - 1);
 	good &= mmt_within("pressure_mb", pressure_mb, 0, 1 << 20);
-	good &= mmt_within("stutter", stutter, 0, 3600);
 	good &= mmt_within("stat_interval", stat_interval, 1, 3600);
 	good &= mmt_within("onoff_interval", onoff_interval, 0, INT_MAX);
 	good &= mmt_within("onoff_holdoff", onoff_holdoff, 0, 3600);
@@ -272,7 +277,7 @@ static int mmt_add_worker(int (*fn)(void *worker), const char *name, unsigned in
 	worker->fn = fn;
 	worker->name = name;
 	worker->index = index;
-	snprintf(task, sizeof(task), "mmt_%s%u", name + (name[0] == 'n'), index);
+	snprintf(task, sizeof(task), "mmt_%s%u", name, index);
 	return _torture_create_kthread(fn, worker, task, "Creating a worker",
 				       "Failed to create a worker", &worker->task, NULL);
 }
@@ -290,7 +295,7 @@ static int mmt_add_workers(void)
 		return -ENOMEM;
 	for (kind = mmt_kinds; kind < mmt_kinds + ARRAY_SIZE(mmt_kinds); kind++) {
 		for (i = 0; i < *kind->nr; i++) {
-			ret = mmt_add_worker(kind->fn, kind->name, i);
+			ret = mmt_add_worker(kind->fn, kind->thread, i);
 			if (ret)
 				return ret;
 		}
@@ -337,12 +342,11 @@ static int __init mmt_init(void)
 	mmt_slow_us = slow_us;
 	mmt_stall_ms = stall_ms;
 	mmt_pressure_mb = pressure_mb;
-	mmt_verdict_init();
 	mmt_print_parameters("Start of test");
 	ret = mmt_begin_all();
 	torture_init_end();
 	if (ret) {
-		pr_err("mmu_notifier-torture: cannot begin: error %d\n", ret);
+		pr_torture("cannot begin: error %d\n", ret);
 		mmt_unable = true;
 		mmt_cleanup();
 	}

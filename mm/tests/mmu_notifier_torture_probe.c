@@ -6,8 +6,8 @@
  * callback, or between start and end, or never lets go but passes on from one range
  * to the next (it *relays*). Meanwhile the *prober* does what must not be delayed by
  * that, in the same space (R3, R9) or in another (R7), and says what. The holder
- * goes on when the prober is through; if that takes longer than bound_ms, a rule is
- * broken. So no time is measured but one that ought not to pass at all.
+ * goes on when the prober is through; if one thing takes the prober longer than
+ * bound_ms, a rule is broken. Whoever waits for the holder waits for longer than that.
  */
 
 #include <linux/delay.h>
@@ -35,6 +35,7 @@ static struct {
 	enum mmt_state state;
 	enum mmt_rule rule;		/* what the prober does meanwhile */
 	const char *now;
+	unsigned int step;		/* how many things it has begun */
 } mmt_probe;
 
 static bool mmt_state_is(enum mmt_state state)
@@ -66,15 +67,27 @@ static void mmt_overdue(void)
 	mmt_fail(rule, mmt_probe.space->id, mmt_bound_ms, 0);
 }
 
+/* Has the prober begun something else? */
+static bool mmt_stepped(unsigned int *step)
+{
+	unsigned int now = READ_ONCE(mmt_probe.step);
+	bool ret = now != *step;
+
+	*step = now;
+	return ret;
+}
+
 /* Until the prober is through. */
 static void mmt_hold(void)
 {
-	unsigned int slices = mmt_bound_ms / 20;
+	unsigned int slices = mmt_bound_ms / 20, step = READ_ONCE(mmt_probe.step);
 
 	if (!mmt_held())
 		return;
 	/* Many short ones: where the guest stands still, one is long. */
 	while (!mmt_state_is(MMT_DONE)) {
+		if (mmt_stepped(&step))
+			slices = mmt_bound_ms / 20;
 		if (!slices--) {
 			mmt_overdue();
 			return;
@@ -106,9 +119,10 @@ static const struct mmu_notifier_ops mmt_gate_ops = {
 
 static void mmt_relay(struct mmt_space *space)
 {
-	u64 left = (u64)mmt_bound_ms * NSEC_PER_MSEC, last = ktime_get_ns(), now;
+	u64 bound = (u64)mmt_bound_ms * NSEC_PER_MSEC, left = bound;
+	unsigned int step = READ_ONCE(mmt_probe.step), i = 0;
+	u64 last = ktime_get_ns(), now;
 	struct mmt_range ranges[2];
-	unsigned int i = 0;
 
 	if (mmt_range_start(space, &ranges[0], MMT_RELAY, MMT_RELAY + 1,
 			    MMU_NOTIFY_CLEAR, true))
@@ -121,6 +135,8 @@ static void mmt_relay(struct mmt_space *space)
 		mmt_range_end(&ranges[i]);
 		i = !i;
 		usleep_range(800, 1200);
+		if (mmt_stepped(&step))
+			left = bound;
 		now = ktime_get_ns();
 		left -= min3(now - last, left, MMT_ROUND_NS);
 		last = now;
@@ -169,15 +185,16 @@ int mmt_holder(void *worker)
 		while (!mmt_state_is(MMT_DONE))
 			msleep(20);
 		mmt_state_set(MMT_IDLE);
+		mmt_worked(worker);
 	}
-	torture_kthread_stopping("mmt_holder");
-	return 0;
+	return mmt_stop(worker);
 }
 
 static void mmt_now(enum mmt_rule rule, const char *what)
 {
 	WRITE_ONCE(mmt_probe.now, what);
 	WRITE_ONCE(mmt_probe.rule, rule);
+	WRITE_ONCE(mmt_probe.step, mmt_probe.step + 1);
 	mmt_did(MMT_PROBES);
 }
 
@@ -212,13 +229,10 @@ static void mmt_probe_other(void)
 		mmt_now(MMT_R7_DELAYED, "removal in another mm");
 		mmt_remove(space, nr);
 	}
-	mmt_now(MMT_R7_DELAYED, "exit of another mm");
+	mmt_now(MMT_R7_DELAYED, "a new mm");
 	third = mmt_space_new(false);
-	if (third) {
-		mmt_space_unuse(third);
-		mmt_permanents_remove(third);
-		mmt_space_put(third);
-	}
+	mmt_now(MMT_R7_DELAYED, "exit of another mm");
+	mmt_space_end(third, true);
 }
 
 /* What is elsewhere in the same mm, and insertion anywhere. */
@@ -306,14 +320,14 @@ int mmt_prober(void *worker)
 			mmt_probe_same();
 		}
 		mmt_state_set(MMT_DONE);
+		mmt_worked(worker);
 		if (want != MMT_WANT_RELAY)
 			mmt_removed(mmt_probe.space, MMT_PROBE_INTERVAL);
 		if (!mmt_await(MMT_IDLE))
 			break;
 		usleep_range(2000, 10000);
 	}
-	torture_kthread_stopping("mmt_prober");
-	return 0;
+	return mmt_stop(worker);
 }
 
 /**
@@ -346,13 +360,8 @@ void mmt_probe_exit(void)
 	if (mmt_probe.gated)
 		mmu_notifier_unregister(&mmt_probe.gate, mmt_probe.space->mm);
 	mmt_probe.gated = false;
-	for (i = 0; i < ARRAY_SIZE(spaces); i++) {
-		if (!spaces[i])
-			continue;
-		mmt_permanents_remove(spaces[i]);
-		mmt_space_unuse(spaces[i]);
-		mmt_space_put(spaces[i]);
-	}
+	for (i = 0; i < ARRAY_SIZE(spaces); i++)
+		mmt_space_end(spaces[i], false);
 	mmt_probe.space = NULL;
 	mmt_probe.other = NULL;
 }

@@ -19,7 +19,6 @@
  * (an end without start), R6 (anything after the end; release once).
  */
 
-#include <linux/ctype.h>
 #include <linux/debugfs.h>
 #include <linux/delay.h>
 #include <linux/file.h>
@@ -175,6 +174,8 @@ static void mmt_window_release(struct mmu_notifier *notifier, struct mm_struct *
 
 	atomic_inc(&window->releases);
 	mmt_window_kill(window);
+	if (READ_ONCE(window->ended))
+		mmt_fail(MMT_R6_LATE, 0, window->start, 0);
 }
 
 static const struct mmu_notifier_ops mmt_window_list_ops = {
@@ -231,12 +232,12 @@ static void mmt_window_free(struct mmt_window *window)
 	mmu_interval_notifier_remove(&window->interval);
 	mmu_notifier_unregister(&window->list, window->mm);
 	spin_lock(&window->lock);
-	window->ended = true;
+	WRITE_ONCE(window->ended, true);
 	spin_unlock(&window->lock);
 	if (atomic_read(&window->releases) != 1)
 		mmt_fail(MMT_R6_RELEASE, 0, window->start,
 			 atomic_read(&window->releases));
-	kfree(window);
+	mmt_keep(window);
 }
 
 static void mmt_window_end_one(struct mmt_window *window)
@@ -313,7 +314,7 @@ static bool mmt_window_use(struct mmt_window *window, unsigned int i)
 	return there;
 }
 
-static void mmt_window_work(struct mmt_window *window)
+static void mmt_window_work(struct mmt_worker *worker, struct mmt_window *window)
 {
 	unsigned int k, i;
 
@@ -321,7 +322,9 @@ static void mmt_window_work(struct mmt_window *window)
 		return;
 	for (k = 0; k < 2 * MMT_WINDOW; k++) {
 		i = get_random_u32_below(window->pages);
-		if (!mmt_window_use(window, i))
+		if (mmt_window_use(window, i))
+			mmt_worked(worker);
+		else
 			mmt_window_fill(window, i);
 	}
 	mmput(window->mm);
@@ -345,6 +348,14 @@ static struct mmt_window *mmt_window_dead(void)
 	return NULL;
 }
 
+static void mmt_free_dead(void)
+{
+	struct mmt_window *window;
+
+	while ((window = mmt_window_dead()))
+		mmt_window_free(window);
+}
+
 /**
  * mmt_device() - fill and use SPTEs of all windows
  * @worker: the worker.
@@ -358,14 +369,12 @@ int mmt_device(void *worker)
 	while (mmt_round(worker)) {
 		down_read(&mmt_windows_lock);
 		list_for_each_entry(window, &mmt_windows, node)
-			mmt_window_work(window);
+			mmt_window_work(worker, window);
 		up_read(&mmt_windows_lock);
-		while ((window = mmt_window_dead()))
-			mmt_window_free(window);
+		mmt_free_dead();
 		usleep_range(200, 1000);
 	}
-	torture_kthread_stopping("mmt_device");
-	return 0;
+	return mmt_stop(worker);
 }
 
 /*
@@ -484,8 +493,10 @@ static void mmt_churn(struct mmt_worker *worker, struct file *file)
 	window = mmt_window_new(current->mm, start, MMT_WINDOW, false);
 	if (!IS_ERR(window)) {
 		mmt_write_words(window, 0, MMT_WINDOW - 1);
-		while (rounds-- && mmt_round(worker))
+		while (rounds-- && mmt_round(worker)) {
 			mmt_churn_once(window, file);
+			mmt_worked(worker);
+		}
 		mmt_window_end_one(window);
 	}
 	vm_munmap(start, MMT_WINDOW * PAGE_SIZE);
@@ -522,8 +533,7 @@ int mmt_churner(void *worker)
 		if (file)
 			fput(file);
 	}
-	torture_kthread_stopping("mmt_churner");
-	return 0;
+	return mmt_stop(worker);
 }
 
 /*
@@ -549,6 +559,8 @@ static ssize_t mmt_attach_write(struct file *file, const char __user *buffer,
 		return -EINVAL;
 	if (!current->mm)
 		return -EINVAL;
+	/* There may be no device that does. */
+	mmt_free_dead();
 	down_read(&mmt_windows_lock);
 	full = mmt_nr_attached >= MMT_MAX_ATTACHED;
 	up_read(&mmt_windows_lock);

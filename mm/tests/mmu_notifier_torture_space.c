@@ -18,7 +18,6 @@
  */
 
 #include <linux/mm.h>
-#include <linux/random.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
@@ -228,7 +227,14 @@ void mmt_range_zap(struct mmt_range *range)
  * Ranges
  */
 
-static struct mmt_sub *mmt_sub(struct mmt_space *space, unsigned int slot)
+/**
+ * mmt_sub() - what both kinds of subscription have
+ * @space: in this space.
+ * @slot: which one.
+ *
+ * Return: the subscription.
+ */
+struct mmt_sub *mmt_sub(struct mmt_space *space, unsigned int slot)
 {
 	return slot < MMT_LISTS ? &space->lists[slot].sub :
 				  &space->intervals[slot - MMT_LISTS].sub;
@@ -417,8 +423,7 @@ struct mmt_space *mmt_space_new(bool bare)
 	mmt_subs_init(space);
 	if (bare || !mmt_permanents_add(space))
 		return space;
-	mmt_space_unuse(space);
-	mmt_space_put(space);
+	mmt_space_done(space);
 	return NULL;
 }
 
@@ -479,4 +484,31 @@ static void mmt_space_free(struct kref *ref)
 void mmt_space_put(struct mmt_space *space)
 {
 	kref_put(&space->ref, mmt_space_free);
+}
+
+/**
+ * mmt_space_done() - neither use nor hold a space any more
+ * @space: the space.
+ */
+void mmt_space_done(struct mmt_space *space)
+{
+	mmt_space_unuse(space);
+	mmt_space_put(space);
+}
+
+/**
+ * mmt_space_end() - end a space that nobody can find any more
+ * @space: the space, used by the caller, or NULL.
+ * @exit_first: the permanent subscriptions end after the mm, unless others use it.
+ */
+void mmt_space_end(struct mmt_space *space, bool exit_first)
+{
+	if (!space)
+		return;
+	if (exit_first)
+		mmt_space_unuse(space);
+	mmt_permanents_remove(space);
+	if (!exit_first)
+		mmt_space_unuse(space);
+	mmt_space_put(space);
 }

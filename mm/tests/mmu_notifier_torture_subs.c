@@ -422,12 +422,42 @@ void mmt_walker_fill(struct mmt_list *list, unsigned int page)
 }
 
 /*
- * Shared subscriptions to a space, made and freed by the core's calls. One that is
- * freed is kept for a while, so that a late callback finds it ended.
+ * What is freed is kept for a while, so that a late callback finds it ended.
+ */
+
+#define MMT_KEPT	64
+
+static void *mmt_kept[MMT_KEPT];
+static atomic_t mmt_keep_next;
+
+/**
+ * mmt_keep() - free something that has ended, but not at once
+ * @gone: what kfree() takes.
+ */
+void mmt_keep(void *gone)
+{
+	unsigned int i = (unsigned int)atomic_inc_return(&mmt_keep_next) % MMT_KEPT;
+
+	kfree(xchg(&mmt_kept[i], gone));
+}
+
+/**
+ * mmt_kept_exit() - free what was kept, when no callback can come any more
+ */
+void mmt_kept_exit(void)
+{
+	int i;
+
+	mmu_notifier_synchronize();
+	for (i = 0; i < MMT_KEPT; i++)
+		kfree(xchg(&mmt_kept[i], NULL));
+}
+
+/*
+ * Shared subscriptions to a space, made and freed by the core's calls.
  */
 
 #define MMT_MAGIC	0x6d6d5f746f727475UL
-#define MMT_KEPT	32
 
 struct mmt_shared {
 	struct mmu_notifier notifier;
@@ -435,15 +465,14 @@ struct mmt_shared {
 	atomic_t running;
 };
 
-static struct mmt_shared *mmt_kept[MMT_KEPT];
-static atomic_t mmt_keep_next;
-
 static struct mmt_shared *mmt_shared_enter(struct mmu_notifier *notifier)
 {
 	struct mmt_shared *shared = container_of(notifier, struct mmt_shared,
 						 notifier);
 
 	atomic_inc(&shared->running);
+	/* Pairs with mmt_shared_free(). */
+	smp_mb__after_atomic();
 	if (READ_ONCE(shared->magic) != MMT_MAGIC)
 		mmt_fail(MMT_R6_LATE, 0, 0, 0);
 	return shared;
@@ -481,12 +510,15 @@ static void mmt_shared_free(struct mmu_notifier *notifier)
 {
 	struct mmt_shared *shared = container_of(notifier, struct mmt_shared,
 						 notifier);
-	unsigned int i = (unsigned int)atomic_inc_return(&mmt_keep_next) % MMT_KEPT;
 
-	if (atomic_read(&shared->running) || shared->magic != MMT_MAGIC)
-		mmt_fail(MMT_R6_LATE, 0, 1, atomic_read(&shared->running));
+	if (shared->magic != MMT_MAGIC)
+		mmt_fail(MMT_R6_LATE, 0, 1, 0);
 	WRITE_ONCE(shared->magic, 0);
-	kfree(xchg(&mmt_kept[i], shared));
+	/* Pairs with mmt_shared_enter(). */
+	smp_mb();
+	if (atomic_read(&shared->running))
+		mmt_fail(MMT_R6_LATE, 0, 1, atomic_read(&shared->running));
+	mmt_keep(shared);
 }
 
 static const struct mmu_notifier_ops mmt_shared_ops = {
@@ -500,8 +532,10 @@ static const struct mmu_notifier_ops mmt_shared_ops = {
 /**
  * mmt_share() - get a shared subscription twice, and put it twice
  * @space: the space, used by the caller.
+ *
+ * Return: false if there is no memory for it.
  */
-void mmt_share(struct mmt_space *space)
+bool mmt_share(struct mmt_space *space)
 {
 	struct mmu_notifier *got[2];
 	int i;
@@ -521,18 +555,7 @@ void mmt_share(struct mmt_space *space)
 	for (i = 0; i < 2; i++)
 		if (!IS_ERR(got[i]))
 			mmu_notifier_put(got[i]);
-}
-
-/**
- * mmt_shared_exit() - free what was kept, when no callback can come any more
- */
-void mmt_shared_exit(void)
-{
-	int i;
-
-	mmu_notifier_synchronize();
-	for (i = 0; i < MMT_KEPT; i++)
-		kfree(xchg(&mmt_kept[i], NULL));
+	return !IS_ERR(got[0]) && !IS_ERR(got[1]);
 }
 
 /**
@@ -545,8 +568,7 @@ void mmt_subs_init(struct mmt_space *space)
 	unsigned int i;
 
 	for (i = 0; i < MMT_SLOTS; i++) {
-		sub = i < MMT_LISTS ? &space->lists[i].sub :
-				      &space->intervals[i - MMT_LISTS].sub;
+		sub = mmt_sub(space, i);
 		spin_lock_init(&sub->mmu.lock);
 		sub->mmu.space = space;
 		sub->mmu.dead = true;

@@ -10,8 +10,6 @@
 
 #include "mmu_notifier_torture.h"
 
-#define pr_torture(fmt, ...) pr_alert("mmu_notifier-torture: " fmt, ##__VA_ARGS__)
-
 static const struct mmt_type mmt_types[] = {
 	{ "correct", MMT_NOTHING, MMT_NR_RULES,
 	  "keeps all rules" },

@@ -15,8 +15,6 @@
 
 #include "mmu_notifier_torture.h"
 
-#define pr_torture(fmt, ...) pr_alert("mmu_notifier-torture: " fmt, ##__VA_ARGS__)
-
 static const struct {
 	const char *name;
 	const char *what;
@@ -102,36 +100,12 @@ static atomic_long_t mmt_did_ops[MMT_NR_OPS];
 static atomic_long_t mmt_failed[MMT_NR_RULES];
 
 /**
- * mmt_verdict_init() - nothing has happened
- */
-void mmt_verdict_init(void)
-{
-	int i;
-
-	for (i = 0; i < MMT_NR_OPS; i++)
-		atomic_long_set(&mmt_did_ops[i], 0);
-	for (i = 0; i < MMT_NR_RULES; i++)
-		atomic_long_set(&mmt_failed[i], 0);
-}
-
-/**
  * mmt_did() - count something that was done
  * @op: what.
  */
 void mmt_did(enum mmt_op op)
 {
 	atomic_long_inc(&mmt_did_ops[op]);
-}
-
-/**
- * mmt_done() - how often was something done?
- * @op: what.
- *
- * Return: the number.
- */
-long mmt_done(enum mmt_op op)
-{
-	return atomic_long_read(&mmt_did_ops[op]);
 }
 
 /**
@@ -260,14 +234,14 @@ void mmt_print_first(void)
  */
 void mmt_print_stats(void)
 {
-	unsigned long version = 0;
+	unsigned long version = 0, did;
 	char line[512];
 	int i, n = 0;
 
 	for (i = 0; i < MMT_NR_OPS; i++) {
-		version += mmt_done(i);
-		n += scnprintf(line + n, sizeof(line) - n, " %s: %ld", mmt_ops[i],
-			       mmt_done(i));
+		did = atomic_long_read(&mmt_did_ops[i]);
+		version += did;
+		n += scnprintf(line + n, sizeof(line) - n, " %s: %lu", mmt_ops[i], did);
 	}
 	pr_torture("ver: %lu failures: %lu%s\n", version, mmt_all_failures(), line);
 

@@ -35,16 +35,17 @@ bool mmt_round(struct mmt_worker *worker)
 	return !torture_must_stop();
 }
 
-static void mmt_space_end(struct mmt_space *space, bool exit_first)
+/**
+ * mmt_stop() - a worker does nothing any more
+ * @worker: the worker.
+ *
+ * Return: 0, when it is awaited.
+ */
+int mmt_stop(struct mmt_worker *worker)
 {
-	if (!space)
-		return;
-	if (exit_first)
-		mmt_space_unuse(space);
-	mmt_permanents_remove(space);
-	if (!exit_first)
-		mmt_space_unuse(space);
-	mmt_space_put(space);
+	WRITE_ONCE(worker->gone, true);
+	torture_kthread_stopping("worker");
+	return 0;
 }
 
 /**
@@ -176,12 +177,11 @@ int mmt_changer(void *worker)
 		if (!space)
 			continue;
 		mmt_range_once(space, get_random_u64());
-		mmt_space_unuse(space);
-		mmt_space_put(space);
+		mmt_worked(worker);
+		mmt_space_done(space);
 		mmt_pause(get_random_u32());
 	}
-	torture_kthread_stopping("mmt_changer");
-	return 0;
+	return mmt_stop(worker);
 }
 
 static int mmt_come_and_go(struct mmt_worker *worker, unsigned int nr, bool walker)
@@ -197,8 +197,7 @@ static int mmt_come_and_go(struct mmt_worker *worker, unsigned int nr, bool walk
 			continue;
 		list = &space->lists[nr];
 		if (mmt_list_register(space, nr, walker)) {
-			mmt_space_unuse(space);
-			mmt_space_put(space);
+			mmt_space_done(space);
 			continue;
 		}
 		for (i = torture_random(&rand) % 64; i; i--) {
@@ -211,6 +210,7 @@ static int mmt_come_and_go(struct mmt_worker *worker, unsigned int nr, bool walk
 				    i & 1 ? page : (page + 7) % MMT_PAGES);
 			mmt_pause(torture_random(&rand) >> 4);
 		}
+		mmt_worked(worker);
 		/* Exit may come before, or within, or not at all. */
 		if (torture_random(&rand) & BIT(9)) {
 			mmt_space_unuse(space);
@@ -222,8 +222,7 @@ static int mmt_come_and_go(struct mmt_worker *worker, unsigned int nr, bool walk
 		}
 		mmt_space_put(space);
 	}
-	torture_kthread_stopping("mmt_come_and_go");
-	return 0;
+	return mmt_stop(worker);
 }
 
 /**
@@ -236,7 +235,7 @@ int mmt_lister(void *worker)
 {
 	struct mmt_worker *this = worker;
 
-	return mmt_come_and_go(this, MMT_PERMANENT_LISTS + this->index, false);
+	return mmt_come_and_go(this, MMT_FIRST_LISTER + this->index, false);
 }
 
 /**
@@ -249,8 +248,7 @@ int mmt_walker(void *worker)
 {
 	struct mmt_worker *this = worker;
 
-	return mmt_come_and_go(this, MMT_PERMANENT_LISTS + MMT_MAX_LISTERS + this->index,
-			       true);
+	return mmt_come_and_go(this, MMT_FIRST_WALKER + this->index, true);
 }
 
 /**
@@ -266,14 +264,13 @@ int mmt_sharer(void *worker)
 	while (mmt_round(worker)) {
 		space = mmt_space_any(get_random_u32(), true);
 		if (space) {
-			mmt_share(space);
-			mmt_space_unuse(space);
-			mmt_space_put(space);
+			if (mmt_share(space))
+				mmt_worked(worker);
+			mmt_space_done(space);
 		}
 		usleep_range(1000, 3000);
 	}
-	torture_kthread_stopping("mmt_sharer");
-	return 0;
+	return mmt_stop(worker);
 }
 
 /* Inserts up to MMT_BATCH subscriptions from @nr on. Returns how many. */
@@ -344,7 +341,7 @@ static void mmt_remove_some(struct mmt_space *space, unsigned int nr,
 int mmt_inserter(void *worker)
 {
 	struct mmt_worker *this = worker;
-	unsigned int nr = MMT_PERMANENT_INTERVALS + this->index * MMT_BATCH, count;
+	unsigned int nr = MMT_FIRST_INSERTER + this->index * MMT_BATCH, count;
 	DEFINE_TORTURE_RANDOM(rand);
 	struct mmt_space *space;
 	bool early;
@@ -358,14 +355,14 @@ int mmt_inserter(void *worker)
 		if (early)
 			mmt_space_unuse(space);
 		mmt_pause(torture_random(&rand) >> 4);
-		if (count)
+		if (count) {
 			mmt_remove_some(space, nr, count, torture_random(&rand) >> 4);
+			mmt_worked(this);
+		}
 		if (!early)
-			mmt_space_unuse(space);
-		mmt_space_put(space);
+			mmt_space_done(space);
 	}
-	torture_kthread_stopping("mmt_inserter");
-	return 0;
+	return mmt_stop(worker);
 }
 
 /**
@@ -394,13 +391,12 @@ int mmt_reader(void *worker)
 			if (!(i % 4))
 				mmt_list_fill(&space->lists[0], page);
 			mmt_mmu_use(&space->lists[0].sub.mmu, page);
+			mmt_worked(worker);
 		}
 		up_read(&space->permanents);
-		mmt_space_unuse(space);
-		mmt_space_put(space);
+		mmt_space_done(space);
 	}
-	torture_kthread_stopping("mmt_reader");
-	return 0;
+	return mmt_stop(worker);
 }
 
 /* Is a subscription busy? If it has to be, or must not be, see that it is so. */
@@ -417,7 +413,8 @@ static void mmt_settled_now(struct mmt_space *space, unsigned int nr, bool settl
 			 MMT_LISTS + nr, interval->sub.incarnation);
 }
 
-static void mmt_settle(struct mmt_space *space, unsigned int nr, unsigned int page,
+/* Returns false if there is no memory for it. */
+static bool mmt_settle(struct mmt_space *space, unsigned int nr, unsigned int page,
 		       unsigned int kind, bool blockable)
 {
 	struct mmt_range one, two;
@@ -425,7 +422,7 @@ static void mmt_settle(struct mmt_space *space, unsigned int nr, unsigned int pa
 
 	/* Nothing is in flight here but what is started here. */
 	if (mmt_insert(space, nr, page, page + 1, kind))
-		return;
+		return false;
 	mmt_settled_now(space, nr, true);
 	if (!mmt_range_start(space, &one, page, page, MMU_NOTIFY_UNMAP, blockable)) {
 		mmt_settled_now(space, nr, false);
@@ -448,7 +445,7 @@ static void mmt_settle(struct mmt_space *space, unsigned int nr, unsigned int pa
 
 	/* One is in flight before it comes, and one comes after it. */
 	if (mmt_range_start(space, &one, page, page, MMU_NOTIFY_UNMAP, blockable))
-		return;
+		return true;
 	if (!mmt_insert(space, nr, page, page + 1, kind)) {
 		mmt_settled_now(space, nr, false);
 		both = !mmt_range_start(space, &two, page, page + 1,
@@ -462,6 +459,7 @@ static void mmt_settle(struct mmt_space *space, unsigned int nr, unsigned int pa
 	} else {
 		mmt_range_end(&one);
 	}
+	return true;
 }
 
 /**
@@ -473,8 +471,7 @@ static void mmt_settle(struct mmt_space *space, unsigned int nr, unsigned int pa
 int mmt_settler(void *worker)
 {
 	struct mmt_worker *this = worker;
-	unsigned int nr = MMT_PERMANENT_INTERVALS + MMT_MAX_INSERTERS * MMT_BATCH +
-			  this->index;
+	unsigned int nr = MMT_FIRST_SETTLER + this->index;
 	DEFINE_TORTURE_RANDOM(rand);
 	struct mmt_space *space;
 	unsigned long random;
@@ -485,15 +482,14 @@ int mmt_settler(void *worker)
 		if (!space)
 			continue;
 		/* No mmap_lock, which insertion takes. */
-		if (!space->bare)
-			mmt_settle(space, nr, MMT_SETTLE + 2 * this->index,
-				   MMT_SETTLES | (random & 1 ? MMT_TWO_PASS : 0) |
-				   (random & 2 ? MMT_UNMAPS_ONLY : 0), random & 12);
-		mmt_space_unuse(space);
-		mmt_space_put(space);
+		if (!space->bare &&
+		    mmt_settle(space, nr, MMT_SETTLE + 2 * this->index,
+			       MMT_SETTLES | (random & 1 ? MMT_TWO_PASS : 0) |
+			       (random & 2 ? MMT_UNMAPS_ONLY : 0), random & 12))
+			mmt_worked(this);
+		mmt_space_done(space);
 	}
-	torture_kthread_stopping("mmt_settler");
-	return 0;
+	return mmt_stop(worker);
 }
 
 /**
@@ -518,11 +514,11 @@ int mmt_exiter(void *worker)
 			swap(space, mmt_spaces[(random >> 4) % mmt_nr_spaces]);
 			spin_unlock(&mmt_spaces_lock);
 			mmt_space_end(space, random & 4);
+			mmt_worked(worker);
 		}
 		usleep_range(5000, 20000);
 	}
-	torture_kthread_stopping("mmt_exiter");
-	return 0;
+	return mmt_stop(worker);
 }
 
 /**
@@ -540,8 +536,7 @@ int mmt_staller(void *worker)
 		mmt_did(MMT_STALLS);
 		msleep(1000);
 	}
-	torture_kthread_stopping("mmt_staller");
-	return 0;
+	return mmt_stop(worker);
 }
 
 /**
@@ -574,6 +569,5 @@ int mmt_presser(void *worker)
 		mmt_did(MMT_PRESSED);
 		msleep(100);
 	}
-	torture_kthread_stopping("mmt_presser");
-	return 0;
+	return mmt_stop(worker);
 }

@@ -126,8 +126,11 @@ static int work(char *window, int generation, int rounds)
 			write_words(window, first, last);
 			if (rand() % 2)
 				kill(pid, SIGKILL);
-			if (waitpid(pid, &status, 0) == pid && WIFEXITED(status) &&
-			    WEXITSTATUS(status))
+			if (waitpid(pid, &status, 0) != pid)
+				break;
+			if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
+				return 7;
+			if (WIFEXITED(status) && WEXITSTATUS(status))
 				return WEXITSTATUS(status);
 			break;
 		case 5:

@@ -7,3 +7,5 @@ slow_us=4000000000
 stat_interval=0
 pressure_mb=4294967295
 hang=0
+stutter=90
+stall_ms=9000
