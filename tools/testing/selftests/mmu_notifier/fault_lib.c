@@ -16,6 +16,7 @@
 
 #define FAIL_NTH	"/proc/thread-self/fail-nth"
 #define RSEQ_BYTES	32	/* as glibc registers it */
+#define SETTLE_MS	20000	/* what RCU and others are still to free is not lost */
 #define MAX_POINTS	2000	/* more than any call has */
 
 static int nth_fd = -1;
@@ -164,4 +165,12 @@ long fault_kernel_kb(void)
 	if (at)
 		kb += atol(at + 7);
 	return kb;
+}
+
+long fault_kernel_grown(long before, long limit)
+{
+	long grown;
+
+	within_ms(SETTLE_MS, (grown = fault_kernel_kb() - before) <= limit);
+	return grown;
 }

@@ -65,5 +65,7 @@ bool fault_sweep(int (*function)(const void *what, unsigned int nth), const void
 
 /* kB of the kernel's memory that cannot be had back; 0 if memory_is_recorded() */
 long fault_kernel_kb(void);
+/* How many more than @before when that is @limit at most, or after a while */
+long fault_kernel_grown(long before, long limit);
 
 #endif /* _SELFTESTS_FAULT_LIB_H */

@@ -342,7 +342,7 @@ static void do_config(struct thread *t)
 	if (args.flags & MMU_MONITOR_EVENTFD && rnd(t, 3))
 		args.eventfd = t->eventfd;
 	if (args.flags & MMU_MONITOR_MAX_EVENTS && rnd(t, 2))
-		args.max_events = 1 + rnd(t, 10);
+		args.max_events = 1 + rnd(t, rnd(t, 2) ? 2 : 10);	/* few: OVERFLOW */
 	spoilt = spoil(t, &args, sizeof(args), &arg);
 	if (!spoilt && args.flags & MMU_MONITOR_EVENTFD && rnd(t, 8) == 0) {
 		args.eventfd = rnd(t, 2) ? t->memfd : 100000;	/* none */

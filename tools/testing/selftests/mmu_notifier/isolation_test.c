@@ -9,9 +9,9 @@
  * the same load. The medians are compared. With one SRCU domain for all
  * processes, as in Linux 6.12, each takes up to two seconds.
  *
- * The limits are for two emulated CPUs that have other things to do: no slower
- * than twice the median without the sleeper, or 20 ms; nothing beyond 200 ms, or twice
- * the longest without, as a kernel with KASAN needs.
+ * The limits are for two emulated CPUs that have other things to do: the median is no
+ * more than twice that without the sleeper, or an eighth of its sleep longer; nothing is
+ * beyond half of its sleep, or twice the longest without.
  */
 #include "../kselftest_harness.h"
 
@@ -24,8 +24,8 @@
 
 #define TIMES		10
 #define SLEEP_US	2000000
-#define NOISE_US	20000
-#define LIMIT_US	200000
+#define NOISE_US	(SLEEP_US / 8)
+#define LIMIT_US	(SLEEP_US / 2)
 #define WINDOW_PAGES	16
 #define EXIT_BYTES	((size_t)8 << 20)
 

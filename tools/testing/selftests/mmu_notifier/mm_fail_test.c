@@ -29,7 +29,6 @@
 #define SOME		3		/* that are changed, the first ones */
 #define TRIES		4
 #define LEAK_BYTES	16384		/* of the processes of all points */
-#define TRIES		4
 #define MANY		1000000
 
 struct ctx {

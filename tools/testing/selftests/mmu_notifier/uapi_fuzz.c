@@ -377,8 +377,11 @@ static void check_kinds(void)
 		if (kinds[i].must_fail && shared->calls[i] == shared->ok[i])
 			fail("%s: never failed", kinds[i].name);
 	}
-	if (shared->changes < calls / 200 || !shared->events || !shared->overflows)
+	if (shared->changes < calls / 200 || !shared->events)
 		fail("too few changes");
+	/* a few in 30000 calls, and so none now and then */
+	if (calls >= 10 * ENOUGH && !shared->overflows)
+		fail("no queue was ever full");
 	if (shared->compared < calls / 100 || !shared->revoked)
 		fail("too few accesses of the devices");
 }
