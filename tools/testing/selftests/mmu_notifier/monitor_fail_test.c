@@ -401,7 +401,7 @@ static void finish(struct ctx *c)
 	fault_close();
 }
 
-/* In a process of its own: point @nth of @call. Returns one of the above. */
+/* In a process of its own: point @nth of @call. Returns a fault_result. */
 static int try_point(const void *what, unsigned int nth)
 {
 	const struct call *call = what;
