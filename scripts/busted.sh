@@ -143,7 +143,7 @@ build_kvm()
 	echo "/bin/${test##*/} -t 2 -m 10" >"$GUEST/kvm.job"
 }
 
-# kselftest takes a minute and a half: only what the others do not see
+# kselftest takes ten minutes: only what the others do not see
 caught()
 {
 	local seen=

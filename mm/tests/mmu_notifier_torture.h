@@ -359,6 +359,7 @@ bool mmt_space_use(struct mmt_space *space);
 void mmt_space_unuse(struct mmt_space *space);
 void mmt_space_hold(struct mmt_space *space);
 void mmt_space_put(struct mmt_space *space);
+int mmt_spaces_left(void);
 void mmt_space_done(struct mmt_space *space);
 void mmt_space_end(struct mmt_space *space, bool exit_first);
 struct mmt_sub *mmt_sub(struct mmt_space *space, unsigned int slot);

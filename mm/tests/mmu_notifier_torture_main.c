@@ -193,6 +193,16 @@ static bool mmt_all_done(void)
 	return ret;
 }
 
+/* Who has gone and still holds something is a mistake of the test's, too. */
+static bool mmt_all_back(void)
+{
+	int left = mmt_spaces_left();
+
+	if (left)
+		pr_torture("!!! %d spaces were not given back\n", left);
+	return !left;
+}
+
 static void mmt_cleanup(void)
 {
 	const char *verdict;
@@ -210,7 +220,7 @@ static void mmt_cleanup(void)
 
 	if (!mmt_unable) {
 		mmt_print_stats();
-		verdict = !mmt_all_failures() && mmt_all_done() ?
+		verdict = !mmt_all_failures() && mmt_all_done() && mmt_all_back() ?
 			"End of test: SUCCESS" : "End of test: FAILURE";
 		if (torture_onoff_failures())
 			verdict = "End of test: FAILURE (CPU hotplug)";

@@ -24,6 +24,7 @@
 #include "mmu_notifier_torture.h"
 
 static atomic_t mmt_space_ids;
+static atomic_t mmt_spaces_there;
 
 /*
  * Secondary MMUs
@@ -412,6 +413,7 @@ struct mmt_space *mmt_space_new(bool bare)
 		return NULL;
 	}
 	mmgrab(space->mm);
+	atomic_inc(&mmt_spaces_there);
 	space->id = atomic_inc_return(&mmt_space_ids);
 	kref_init(&space->ref);
 	atomic_set(&space->users, 1);
@@ -475,6 +477,17 @@ static void mmt_space_free(struct kref *ref)
 
 	mmdrop(space->mm);
 	kvfree(space);
+	atomic_dec(&mmt_spaces_there);
+}
+
+/**
+ * mmt_spaces_left() - how many spaces are there?
+ *
+ * Return: the number; 0 when nobody holds one any more.
+ */
+int mmt_spaces_left(void)
+{
+	return atomic_read(&mmt_spaces_there);
 }
 
 /**

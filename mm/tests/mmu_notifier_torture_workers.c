@@ -360,7 +360,8 @@ int mmt_inserter(void *worker)
 			mmt_worked(this);
 		}
 		if (!early)
-			mmt_space_done(space);
+			mmt_space_unuse(space);
+		mmt_space_put(space);
 	}
 	return mmt_stop(worker);
 }
