@@ -437,7 +437,7 @@ TEST_F(fork, told_before_a_page_is_shared)
 		ASSERT_FALSE(shared(fd, pfns[i]));
 
 	before = events(&self->dev, EV_PROTECTION_PAGE);
-	mirror_delay(&self->dev, 30000, 0);
+	mirror_delay(&self->dev, 300000, 0);
 	ASSERT_EQ(pthread_create(&thread, NULL, fork_once, &forker), 0);
 	while (!__atomic_load_n(&forker.done, __ATOMIC_ACQUIRE)) {
 		for (i = 0; i < NR_FEW; i++)

@@ -103,6 +103,7 @@ struct thread {
 	pthread_t id;
 	int fd;
 	int memfd;
+	int scrapfd;		/* a file that the scrap may show, and the model does not know */
 	int eventfd;
 	const volatile struct mmu_monitor_area *area;
 	char *base;

@@ -194,8 +194,8 @@ static void do_scrap(struct thread *t)
 			   -1, 0);
 		break;
 	case 3:
-		ret = mmap(addr, bytes, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_SHARED, t->memfd,
-			   0);
+		ret = mmap(addr, bytes, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_SHARED,
+			   t->scrapfd, 0);
 		break;
 	case 4:
 		/* holes are -ENOMEM */

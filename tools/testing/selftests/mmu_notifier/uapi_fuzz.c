@@ -282,7 +282,9 @@ static void begin(struct thread *t, unsigned int process, unsigned int nr)
 	t->budget = calls / processes / threads;
 	t->base = (char *)BASE + (size_t)nr * 2 * PAGES * page_size;
 	t->memfd = memfd_create("fuzz", MFD_CLOEXEC);
-	if (t->memfd < 0 || ftruncate(t->memfd, PAGES * page_size))
+	t->scrapfd = memfd_create("scrap", MFD_CLOEXEC);
+	if (t->memfd < 0 || ftruncate(t->memfd, PAGES * page_size) || t->scrapfd < 0 ||
+	    ftruncate(t->scrapfd, PAGES * page_size))
 		err(1, "thread");
 	monitor_begin(t);
 	mirror_begin(t);
