@@ -97,8 +97,9 @@ configured()
 # kernel SCENARIO: the kernel of a scenario, with what its file asks for
 kernel()
 {
-	local line
-	configured "${CONFIG:-$(sed -n 's/^# Config: //p' "$torture/$1")}" guest-torture
+	local line config
+	config=$(sed -n 's/^# Config: //p' "$torture/$1")
+	configured "${CONFIG:-$config}" guest-torture
 	mkdir -p "$GUEST/programs"
 	if [ -z "${NO_BUILD:-}" ]; then
 		"$TOP/scripts/build.sh" "${fragments[@]}"
@@ -110,8 +111,8 @@ kernel()
 		)
 		BARE=1 "$TOP/scripts/initramfs.sh"
 	fi
-	# With CONFIG it is known that it is another one.
-	[ -z "${CONFIG:-}" ] || return 0
+	# What it needs of its own kernel another one need not have.
+	[ "${CONFIG:-$config}" = "$config" ] || return 0
 	while read -r line; do
 		grep -qx "$line" "$KBUILD/.config" || die "$1 needs $line in $KBUILD/.config"
 	done < <(sed -n 's/^\(#CHECK#\)\?\(CONFIG_.*\)/\2/p' "$torture/$1")

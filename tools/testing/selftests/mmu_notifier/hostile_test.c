@@ -34,8 +34,8 @@
 
 #include "fault_lib.h"
 #include "mirror_lib.h"
-#include "oom_lib.h"
 #include "monitor_raw.h"
+#include "oom_lib.h"
 #include "sysmm.h"
 
 #define NOBODY		65534
