@@ -60,6 +60,7 @@ enum mmt_rule {
 	MMT_R9_HANG,
 	MMT_R10_ERRNO,
 	MMT_R10_BLOCKS,
+	MMT_R10_ALLOCS,
 	MMT_R11_ERRNO,
 	MMT_NR_RULES,
 };
@@ -116,9 +117,11 @@ enum mmt_break {
 	MMT_REMOVE_WAITS,
 	MMT_OTHER_ERRNO,
 	MMT_BLOCKS,
+	MMT_ALLOCATES,
 	MMT_REGISTER_ERRNO,
 	MMT_HANGS,
 	MMT_REAL_NO_ZAP,
+	MMT_REAL_EARLY_UNREGISTERED,
 };
 
 /**
@@ -157,6 +160,15 @@ bool mmt_found(void);
 void mmt_print_stats(void);
 void mmt_print_first(void);
 const char *mmt_rule_name(enum mmt_rule rule);
+
+/*
+ * Who takes memory where nobody may
+ */
+
+int mmt_frugal_init(void);
+void mmt_frugal_exit(void);
+void mmt_frugal_begin(void);
+void mmt_frugal_end(void);
 
 /*
  * Spaces

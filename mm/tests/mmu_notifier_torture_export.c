@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What the torture test of the MMU notifiers, a module, needs from mm/ and nobody
- * else does: the callers' side of a range, and mms without a process.
+ * else does: the callers' side of a range, mms without a process, and to see who takes
+ * pages.
  */
 
 #define pr_fmt(fmt) "mmu_notifier-torture: " fmt
@@ -11,8 +12,12 @@
 #include <linux/mmu_notifier.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
+#include <trace/events/kmem.h>
 
 #include "mmu_notifier_torture_export.h"
+
+/* What takes slabs may be watched by modules anyway. */
+EXPORT_TRACEPOINT_SYMBOL_GPL(mm_page_alloc);
 
 /**
  * mmu_torture_mm_alloc() - make an mm without VMAs, in which VMAs can be made

@@ -217,6 +217,7 @@ static void mmt_cleanup(void)
 	mmt_probe_exit();
 	mmt_spaces_exit();
 	mmt_kept_exit();
+	mmt_frugal_exit();
 
 	if (!mmt_unable) {
 		mmt_print_stats();
@@ -322,6 +323,8 @@ static int mmt_begin_all(void)
 
 	if (!ret)
 		ret = mmt_probe_init();
+	if (!ret)
+		ret = mmt_frugal_init();
 	if (ret)
 		return ret;
 	mmt_real_init();

@@ -230,6 +230,8 @@ static void mmt_window_free(struct mmt_window *window)
 {
 	mmt_window_kill(window);
 	mmu_interval_notifier_remove(&window->interval);
+	if (mmt_breaks(MMT_REAL_EARLY_UNREGISTERED))
+		WRITE_ONCE(window->ended, true);
 	mmu_notifier_unregister(&window->list, window->mm);
 	spin_lock(&window->lock);
 	WRITE_ONCE(window->ended, true);

@@ -10,7 +10,8 @@
  *  - Between start and end each subscription that was there before has been told
  *    (R1), and each that was registered since has not returned from that (R5).
  *  - After the end nobody has been told the start only (R5). No failure but
- *    -EAGAIN, and that if, and only if, somebody refused (R10).
+ *    -EAGAIN, and that if, and only if, somebody refused; and no memory is taken
+ *    (R10).
  *  - When the last user of the mm is gone, so are all SPTEs (R6).
  *
  * Only the thread that starts a range touches its @told: callbacks of start and end
@@ -201,7 +202,9 @@ static struct mmt_page *mmt_zap_one(struct mmt_space *space, unsigned int i)
 				 atomic_read(&page->reached));
 		space->ptes[i] = NULL;
 		WRITE_ONCE(space->version[i], space->version[i] + 1);
+		mmt_frugal_begin();
 		mmu_torture_flush(space->mm, MMT_ADDRESS(i), MMT_ADDRESS(i + 1));
+		mmt_frugal_end();
 	}
 	spin_unlock(&space->ptl);
 	return page;
@@ -296,7 +299,9 @@ int mmt_range_start(struct mmt_space *space, struct mmt_range *range,
 
 	/* Who was there before. */
 	smp_mb();
+	mmt_frugal_begin();
 	ret = mmu_torture_start(&range->range, blockable || mmt_breaks(MMT_BLOCKS));
+	mmt_frugal_end();
 	if (ret && mmt_breaks(MMT_OTHER_ERRNO))
 		ret = -EBUSY;
 	mmt_note(ret ? "refused" : "start", space->id, first, last);
@@ -354,7 +359,9 @@ void mmt_range_end(struct mmt_range *range)
 	spin_unlock(&space->flying_lock);
 
 	mmt_note("end", space->id, range->first, range->last);
+	mmt_frugal_begin();
 	mmu_torture_end(&range->range);
+	mmt_frugal_end();
 	if (mmt_breaks(MMT_END_TWICE) && READ_ONCE(list->sub.live))
 		list->notifier.ops->invalidate_range_end(&list->notifier, &range->range);
 

@@ -175,6 +175,8 @@ static int mmt_start(struct mmu_notifier *notifier,
 		if (!mmt_breaks(MMT_NO_ZAP))
 			mmt_mmu_drop(&sub->mmu, r->first, r->last);
 		spin_unlock(&sub->mmu.lock);
+		if (mmt_breaks(MMT_ALLOCATES))
+			kfree(kmalloc(sizeof(*r), GFP_NOWAIT));
 		if (mmt_breaks(MMT_ONE_LOCK) && blockable)
 			mutex_lock(&mmt_one_lock);
 		mmt_mood(sub, blockable);

@@ -45,6 +45,8 @@ static const struct mmt_type mmt_types[] = {
 	  "a subscription misses that it is settled now and then" },
 	{ "busted-early-unregistered", MMT_EARLY_UNREGISTERED, MMT_R6_LATE,
 	  "a subscriber takes itself for unregistered too early" },
+	{ "busted-real-early-unregistered", MMT_REAL_EARLY_UNREGISTERED, MMT_R6_LATE,
+	  "a subscriber to real memory takes itself for unregistered too early" },
 	{ "busted-early-removed", MMT_EARLY_REMOVED, MMT_R6_LATE,
 	  "a subscriber does not wait for its asynchronous removal" },
 	{ "busted-release-keeps", MMT_RELEASE_KEEPS, MMT_R6_KEPT,
@@ -67,6 +69,8 @@ static const struct mmt_type mmt_types[] = {
 	  "a start that must not sleep fails with -EBUSY" },
 	{ "busted-blocks", MMT_BLOCKS, MMT_R10_BLOCKS,
 	  "callbacks of a range that must not sleep are told that they may" },
+	{ "busted-allocates", MMT_ALLOCATES, MMT_R10_ALLOCS,
+	  "a callback takes memory" },
 	{ "busted-register-errno", MMT_REGISTER_ERRNO, MMT_R11_ERRNO,
 	  "registration fails with -EBUSY" },
 };

@@ -43,6 +43,7 @@ static const struct {
 	[MMT_R9_HANG] = { "R9-hang", "a thread does not come round any more" },
 	[MMT_R10_ERRNO] = { "R10-errno", "a start that must not sleep failed otherwise" },
 	[MMT_R10_BLOCKS] = { "R10-blocks", "a callback was told that it may sleep, or not to" },
+	[MMT_R10_ALLOCS] = { "R10-allocs", "who invalidates took memory" },
 	[MMT_R11_ERRNO] = { "R11-errno", "registration or insertion failed otherwise" },
 };
 
