@@ -123,11 +123,16 @@ logged()
 	[ "$now" -lt 5 ] || say "$name: done in $(minutes "$now")"
 }
 
-# how_far LINES TOTAL SECONDS: without a total that makes sense, no prediction
+# how_far LINES TOTAL SECONDS: no prediction without a total that makes sense, or from
+# less than a tenth
 how_far()
 {
-	if [ "$1" -gt 0 ] && [ "$2" -gt "$1" ]; then
-		echo "$(($1 * 100 / $2)) %, $(minutes "$3"), about $(minutes $(($3 * ($2 - $1) / $1))) left"
+	local percent=0
+	[ "$2" -le "$1" ] || percent=$(($1 * 100 / $2))
+	if [ "$percent" -ge 10 ]; then
+		echo "$percent %, $(minutes "$3"), about $(minutes $(($3 * ($2 - $1) / $1))) left"
+	elif [ "$percent" -gt 0 ]; then
+		echo "$percent %, $(minutes "$3")"
 	else
 		minutes "$3"
 	fi
