@@ -13,6 +13,7 @@
 #include <linux/hash.h>
 #include <linux/preempt.h>
 #include <linux/sched.h>
+#include <linux/slab.h>
 #include <trace/events/kmem.h>
 
 #include "mmu_notifier_torture.h"
