@@ -6,8 +6,8 @@
  * it takes then, from slabs or in pages, is seen by tracepoints of the allocators, be it
  * the core that takes it or a callback. Whoever interrupts it does not count.
  *
- * DEBUG_OBJECTS and KASAN take memory to remember things by, wherever somebody else locks
- * or frees, so nothing is looked at with them.
+ * DEBUG_OBJECTS and KASAN take memory of their own, for objects and stacks that they
+ * remember, so nothing is looked at with them.
  */
 
 #include <linux/hash.h>
@@ -74,7 +74,7 @@ static void mmt_frugal_cache(void *data, unsigned long call_site, const void *pt
 static void mmt_frugal_pages(void *data, struct page *page, unsigned int order,
 			     gfp_t gfp_flags, int migratetype)
 {
-	mmt_frugal_took(_RET_IP_, PAGE_SIZE << order);
+	mmt_frugal_took(0, PAGE_SIZE << order);	/* nobody says where */
 }
 
 /**

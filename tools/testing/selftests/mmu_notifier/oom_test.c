@@ -352,8 +352,8 @@ static void be_eater(struct _test_data_oom *self, long near_mb)
 }
 
 /*
- * What is available is a guess: after a long time with KASAN the last 40 MB and more were
- * not, and the eater was the one to be killed. The next one waits earlier.
+ * What is available is a guess. An eater that is killed for the last of it never gets
+ * near, and what it had is there again; the next one waits earlier.
  */
 static bool fill_machine(struct _test_data_oom *self)
 {
