@@ -17,7 +17,8 @@
 #define FAIL_NTH	"/proc/thread-self/fail-nth"
 #define RSEQ_BYTES	32	/* as glibc registers it */
 #define SETTLE_MS	20000	/* what RCU and others are still to free is not lost */
-#define MAX_POINTS	2000	/* more than any call has */
+#define MAX_POINTS	2000	/* more than any call that is swept has */
+#define TRIES		4
 
 static int nth_fd = -1;
 
@@ -65,14 +66,14 @@ bool fault_disarm(void)
 }
 
 /* What is read was counted before it is copied. */
-unsigned int fault_passed(unsigned int nth)
+unsigned int fault_passed(void)
 {
 	char text[16] = "";
 
 	if (pread(nth_fd, text, sizeof(text) - 1, 0) <= 0)
-		return nth;
+		return FAULT_MANY;
 	fault_arm(0);
-	return nth - atoi(text);
+	return FAULT_MANY - atoi(text);
 }
 
 /* Without this nothing that may wait is ever made to fail. */
@@ -149,6 +150,35 @@ bool fault_sweep(int (*function)(const void *what, unsigned int nth), const void
 			break;
 	}
 	return false;
+}
+
+static unsigned int least(unsigned int (*count)(const void *what, bool with), const void *what,
+			  bool with, unsigned int points)
+{
+	unsigned int try, again;
+
+	for (try = 0; try < TRIES && points; try++) {
+		again = count(what, with);
+		if (again == FAULT_MANY)
+			return FAULT_MANY;
+		if (again < points)
+			points = again;
+	}
+	return points;
+}
+
+void fault_compare(unsigned int (*count)(const void *what, bool with), const void *what,
+		   struct fault_cost *cost)
+{
+	unsigned int round;
+
+	cost->without = least(count, what, false, FAULT_MANY);
+	cost->with = least(count, what, true, FAULT_MANY);
+	for (round = 1; round < TRIES; round++) {
+		if (cost->with <= cost->without || cost->with == FAULT_MANY)
+			return;
+		cost->with = least(count, what, true, cost->with);
+	}
 }
 
 long fault_kernel_kb(void)

@@ -16,6 +16,8 @@
 
 #include <stdbool.h>
 
+#define FAULT_MANY	1000000		/* more points than any call has */
+
 enum fault_result {
 	FAULT_ENOMEM = 10,	/* the call failed for want of memory, and nothing is wrong */
 	FAULT_EFAULT,		/* the same; it could not copy */
@@ -52,8 +54,8 @@ void fault_close(void);
 void fault_arm(unsigned int nth);
 /* Was there such a point? Nothing fails any more. */
 bool fault_disarm(void);
-/* How many points the thread came by since it was armed with @nth, not hit */
-unsigned int fault_passed(unsigned int nth);
+/* How many points the thread came by since it was armed with FAULT_MANY */
+unsigned int fault_passed(void);
 
 /* Returns what the child returns. @name is for messages. */
 int fault_in_child(int (*function)(const void *what, unsigned int nth), const void *what,
@@ -62,6 +64,23 @@ int fault_in_child(int (*function)(const void *what, unsigned int nth), const vo
 /* All points. False: it came to no end, or @try returned what is no fault_result. */
 bool fault_sweep(int (*function)(const void *what, unsigned int nth), const void *what,
 		 const char *name, struct fault_sweep *sweep);
+
+/**
+ * struct fault_cost - how many points a call comes by in two cases
+ * @without: in the first one.
+ * @with: in the other one.
+ *
+ * The least of some tries each, as caches of the kernel are filled now and then; of
+ * more of them as long as @with is more than @without. FAULT_MANY: a try failed.
+ */
+struct fault_cost {
+	unsigned int without;
+	unsigned int with;
+};
+
+/* @count is one try, and returns its points. */
+void fault_compare(unsigned int (*count)(const void *what, bool with), const void *what,
+		   struct fault_cost *cost);
 
 /* kB of the kernel's memory that cannot be had back; 0 if memory_is_recorded() */
 long fault_kernel_kb(void);

@@ -29,7 +29,6 @@
 #define SOME		3		/* that are changed, the first ones */
 #define TRIES		4
 #define LEAK_BYTES	16384		/* of the processes of all points */
-#define MANY		1000000
 
 struct ctx {
 	struct subs subs;
@@ -268,14 +267,23 @@ static int count_points(const void *what, unsigned int subscribed)
 	const char *why = begin(&c, call, subscribed);
 
 	if (!why) {
-		fault_arm(MANY);
+		fault_arm(FAULT_MANY);
 		call->run(&c);
-		*passed = fault_passed(MANY);
+		*passed = fault_passed();
 	} else {
 		printf("# %s: %s\n", call->name, why);
 	}
 	finish(&c);
 	return why ? FAULT_WRONG : FAULT_NO_MORE;
+}
+
+static unsigned int points_of(const void *what, bool subscribed)
+{
+	const struct call *call = what;
+
+	if (fault_in_child(count_points, call, call->name, subscribed) != FAULT_NO_MORE)
+		return FAULT_MANY;
+	return *passed;
 }
 
 FIXTURE(mm) {
@@ -356,35 +364,19 @@ TEST_F_TIMEOUT(mm, nothing_is_wrong, 500)
 	}
 }
 
-/* The least of some tries, as caches of the kernel are filled now and then; MANY: one failed */
-static unsigned int least_points(const struct call *call, bool subscribed, unsigned int least)
-{
-	unsigned int i;
-
-	for (i = 0; i < TRIES; i++) {
-		*passed = MANY;
-		if (fault_in_child(count_points, call, call->name, subscribed) != FAULT_NO_MORE)
-			return MANY;
-		if (*passed < least)
-			least = *passed;
-	}
-	return least;
-}
-
 TEST_F_TIMEOUT(mm, callbacks_take_no_memory, 300)
 {
-	unsigned int i, round, with, without;
+	struct fault_cost cost;
+	unsigned int i;
 
 	for (i = 0; i < sizeof(calls) / sizeof(*calls); i++) {
 		if (leave_out(_metadata, &calls[i]))
 			continue;
-		without = least_points(&calls[i], false, MANY);
-		with = least_points(&calls[i], true, MANY);
-		for (round = 1; round < TRIES && with > without && with < MANY; round++)
-			with = least_points(&calls[i], true, with);
-		TH_LOG("%s: %u points without subscribers, %u with", calls[i].name, without, with);
-		EXPECT_LT(without, MANY);
-		EXPECT_LE(with, without);
+		fault_compare(points_of, &calls[i], &cost);
+		TH_LOG("%s: %u points without subscribers, %u with", calls[i].name, cost.without,
+		       cost.with);
+		EXPECT_LT(cost.without, FAULT_MANY);
+		EXPECT_LE(cost.with, cost.without);
 	}
 }
 

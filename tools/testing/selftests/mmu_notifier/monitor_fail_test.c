@@ -620,6 +620,13 @@ static void change_fork(char *addr)
 		waitpid(pid, NULL, 0);
 }
 
+struct change {
+	void (*change)(char *addr);
+	__u32 classes;
+	int fd;
+	const volatile struct mmu_monitor_area *area;
+};
+
 FIXTURE(change) {
 	int fd;
 };
@@ -671,57 +678,60 @@ static char *island(void)
 	return addr + page_size;
 }
 
-/* How many points there are in a change: far more than it takes are asked for. */
-static unsigned int points_of(void (*change)(char *addr), char *addr)
+static unsigned int passed(const struct change *c, char *addr)
 {
-	const unsigned int many = 1000000;
-
-	fault_arm(many);
-	change(addr);
-	return fault_passed(many);
+	fault_arm(FAULT_MANY);
+	c->change(addr);
+	return fault_passed();
 }
 
-/* Of a page that is not watched. What is left of it goes: fork() would copy it. */
-static unsigned int points_without(void (*change)(char *addr))
+/* Of a page that is watched: it is told of all the same. */
+static unsigned int passed_watched(const struct change *c, char *addr)
 {
+	struct mmu_monitor_event e;
+	unsigned int points;
+	__u64 word, before;
+
+	if (raw_watch(c->fd, addr, page_size, c->classes, 0, 0, &word))
+		return FAULT_MANY;
+	before = raw_load(c->area, word);
+	points = passed(c, addr);
+	if ((before & 1) || raw_load(c->area, word) == before || raw_read(c->fd, &e, 1) != 1)
+		points = FAULT_MANY;
+	raw_unwatch(c->fd, word);
+	return points;
+}
+
+/* What is left of the page goes: the next fork() would copy it. */
+static unsigned int points_of(const void *what, bool watched)
+{
+	const struct change *c = what;
 	char *addr = island();
 	unsigned int points;
 
 	if (!addr)
-		return 0;
-	points = points_of(change, addr);
+		return FAULT_MANY;
+	points = watched ? passed_watched(c, addr) : passed(c, addr);
 	munmap(addr - page_size, 3 * page_size);
 	return points;
 }
 
 TEST_F(change, takes_no_memory)
 {
-	const volatile struct mmu_monitor_area *area = raw_area(self->fd, page_size);
-	unsigned int with, without, again, tries;
-	struct mmu_monitor_event e;
-	__u64 word, before;
-	char *addr;
+	const struct change change = {
+		.change = variant->change,
+		.classes = variant->classes,
+		.fd = self->fd,
+		.area = raw_area(self->fd, page_size),
+	};
+	struct fault_cost cost;
 
-	ASSERT_NE(area, MAP_FAILED);
+	ASSERT_NE(change.area, MAP_FAILED);
 	ASSERT_EQ(raw_eventfd(self->fd, eventfd(0, EFD_NONBLOCK)), 0);
-	points_without(variant->change);	/* caches of the kernel are filled */
-	for (tries = 0, without = 0; tries < 3; tries++) {
-		again = points_without(variant->change);
-		if (again > without)
-			without = again;
-	}
-
-	addr = island();
-	ASSERT_NE(addr, NULL);
-	ASSERT_EQ(raw_watch(self->fd, addr, page_size, variant->classes, 0, 0, &word), 0);
-	before = raw_load(area, word);
-	ASSERT_EQ(before & 1, 0u);
-	with = points_of(variant->change, addr);
-	EXPECT_NE(raw_load(area, word), before);
-	EXPECT_EQ(raw_read(self->fd, &e, 1), 1);
-	TH_LOG("%u allocations and copies without a watch, %u with one", without, with);
-	/* but for the records */
-	EXPECT_TRUE(with <= without || memory_is_recorded());
+	fault_compare(points_of, &change, &cost);
+	TH_LOG("%u allocations and copies without a watch, %u with one", cost.without, cost.with);
+	EXPECT_LT(cost.without, FAULT_MANY);
+	EXPECT_LE(cost.with, cost.without);
 }
 
 TEST_HARNESS_MAIN
