@@ -283,7 +283,7 @@ static int export_start(struct mmu_notifier *sub,
 
 	mirror_count_invalidation(owner, range);
 	if (may_sleep)
-		mirror_delay(&owner->inject.start_delay_us);
+		mirror_delay(owner, &owner->inject.start_delay_us, range);
 
 	spin_lock(&e->lock);
 	export_check_subscribed(e);
@@ -309,7 +309,7 @@ static void export_range_end(struct mmu_notifier *sub,
 	struct mirror_export *e = export_of_sub(sub);
 
 	if (mmu_notifier_range_blockable(range))
-		mirror_delay(&e->owner->inject.end_delay_us);
+		mirror_delay(e->owner, &e->owner->inject.end_delay_us, range);
 
 	spin_lock(&e->lock);
 	export_check_subscribed(e);

@@ -62,15 +62,19 @@ void mirror_sleep(u32 us)
 
 /**
  * mirror_delay() - be a slow subscriber
+ * @m: the mirror.
  * @delay_us: how slow, as it is set now.
+ * @range: what it is told of.
  *
  * Context: may sleep.
  */
-void mirror_delay(const u32 *delay_us)
+void mirror_delay(struct mirror *m, const u32 *delay_us,
+		  const struct mmu_notifier_range *range)
 {
+	unsigned long at = READ_ONCE(m->inject.delay_at);
 	u32 us = READ_ONCE(*delay_us);
 
-	if (us)
+	if (us && (!at || (at >= range->start && at < range->end)))
 		mirror_sleep(us);
 }
 
@@ -220,9 +224,11 @@ int mirror_cmd_inject(struct mirror *m, void *argp)
 	     args->confirm_us != MMU_MIRROR_NEVER) ||
 	    args->patience_us > MIRROR_MAX_DELAY_US ||
 	    args->hold_us > MIRROR_MAX_DELAY_US ||
-	    args->refuse > INT_MAX || args->fail_point > INT_MAX)
+	    args->refuse > INT_MAX || args->fail_point > INT_MAX ||
+	    args->delay_at > ULONG_MAX)
 		return -EINVAL;
 
+	WRITE_ONCE(m->inject.delay_at, args->delay_at);
 	WRITE_ONCE(m->inject.start_delay_us, args->start_delay_us);
 	WRITE_ONCE(m->inject.end_delay_us, args->end_delay_us);
 	WRITE_ONCE(m->inject.flush_us, args->flush_us);

@@ -142,7 +142,7 @@ static const struct mirror_command mirror_commands[] = {
 	}, {
 		.cmd = MMU_MIRROR_INJECT,
 		.use = MIRROR_USE_NONE,
-		.min_size = offsetofend(struct mmu_mirror_inject, reserved2),
+		.min_size = offsetofend(struct mmu_mirror_inject, delay_at),
 		.size = sizeof(struct mmu_mirror_inject),
 		.run = mirror_cmd_inject,
 	}, {

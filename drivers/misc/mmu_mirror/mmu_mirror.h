@@ -362,6 +362,7 @@ struct mirror_engine {
  * struct mirror_inject - how to be a difficult subscriber
  * @start_delay_us: sleep in start and invalidate.
  * @end_delay_us: sleep in end.
+ * @delay_at: only if the range has this address in it; 0: in all.
  * @flush_us: how long flushing the device's TLB takes.
  * @hold_us: how long an end waits to be let go.
  * @refuse: non-blockable calls still to be refused.
@@ -377,6 +378,7 @@ struct mirror_engine {
 struct mirror_inject {
 	u32 start_delay_us;
 	u32 end_delay_us;
+	unsigned long delay_at;
 	u32 flush_us;
 	u32 confirm_us;
 	u32 patience_us;
@@ -478,7 +480,8 @@ int mirror_cmd_detach(struct mirror *m, void *argp);
 bool mirror_should_fail(struct mirror *m);
 bool mirror_should_refuse(struct mirror *m);
 void mirror_sleep(u32 us);
-void mirror_delay(const u32 *delay_us);
+void mirror_delay(struct mirror *m, const u32 *delay_us,
+		  const struct mmu_notifier_range *range);
 void mirror_count_invalidation(struct mirror *m,
 			       const struct mmu_notifier_range *range);
 void mirror_hold(struct mirror *m, const struct mmu_notifier_range *range);

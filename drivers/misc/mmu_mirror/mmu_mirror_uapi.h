@@ -277,6 +277,8 @@ struct mmu_mirror_check {
  * @hold_us: each blockable end over a part of the window waits to be let go by
  *	MMU_MIRROR_HOLD, but no longer than that (sva only).
  * @reserved2: 0.
+ * @delay_at: an address; only starts and ends of ranges that it is in are delayed
+ *	by @start_delay_us and @end_delay_us. 0: all of them are.
  *
  * Replaces what was injected before. The delays are 10 seconds at most, else
  * -EINVAL. Works attached or not, and without waiting for other commands.
@@ -294,6 +296,7 @@ struct mmu_mirror_inject {
 	__u32 patience_us;
 	__u32 hold_us;
 	__u32 reserved2;
+	__u64 delay_at;
 };
 
 /* struct mmu_mirror_engine.flags */

@@ -61,7 +61,7 @@ static void shadow_end(struct mmu_notifier *sub,
 	struct mirror *m = shadow_mirror(sub);
 
 	if (mmu_notifier_range_blockable(range))
-		mirror_delay(&m->inject.end_delay_us);
+		mirror_delay(m, &m->inject.end_delay_us, range);
 
 	spin_lock(&m->spin);
 	mirror_check_subscribed(m);

@@ -72,7 +72,7 @@ int mirror_spin_begin(struct mirror *m, const struct mmu_notifier_range *range)
 {
 	mirror_count_invalidation(m, range);
 	if (mmu_notifier_range_blockable(range)) {
-		mirror_delay(&m->inject.start_delay_us);
+		mirror_delay(m, &m->inject.start_delay_us, range);
 	} else if (mirror_should_refuse(m)) {
 		mirror_count(m, MIRROR_STAT_REFUSED);
 		return -EAGAIN;

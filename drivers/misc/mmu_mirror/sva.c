@@ -124,7 +124,7 @@ static void sva_end(struct mmu_notifier *sub,
 	struct mirror *m = sva_mirror(sub);
 
 	if (may_sleep) {
-		mirror_delay(&m->inject.end_delay_us);
+		mirror_delay(m, &m->inject.end_delay_us, range);
 		mirror_hold(m, range);
 	}
 

@@ -111,7 +111,7 @@ static bool svm_invalidate(struct mirror *m, struct mmu_interval_notifier *sub,
 
 	mirror_count_invalidation(m, range);
 	if (mmu_notifier_range_blockable(range)) {
-		mirror_delay(&m->inject.start_delay_us);
+		mirror_delay(m, &m->inject.start_delay_us, range);
 		mirror_mutex_lock(m);
 	} else if (mirror_should_refuse(m) || flush_us ||
 		   !mirror_mutex_lock_nosleep(m)) {
