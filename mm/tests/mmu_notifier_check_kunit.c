@@ -254,7 +254,7 @@ static void slow_callback(struct kunit *test)
 	struct mnk_mm *m = mnk_mm(test);
 	struct driver *d = driver(test, m);
 
-	WRITE_ONCE(mmu_notifier_slow_ms, 5);
+	WRITE_ONCE(mmu_notifier_slow_ms, 25);
 	d->busy_ms = 50;
 	mnk_invalidate(test, m, PAGE(0), PAGE(1));
 	EXPECT_REPORTS(test, MMU_REPORT_SLOW, 1);

@@ -385,8 +385,13 @@ static void reclaim_names_its_pages(struct kunit *test)
 	write_pages(test, addr, NR_PAGES);
 	along = walker_new(test, &along_ops);
 	w = walker_new(test, &walker_ops);
-	/* No swap is needed to reclaim what nobody will miss. */
+	/*
+	 * No swap is needed to reclaim what nobody will miss. Pages that another CPU has in
+	 * a batch, which this thread was on before, could not be isolated.
+	 */
+	lru_add_drain_all();
 	advise(test, addr, NR_PAGES * PAGE_SIZE, MADV_FREE);
+	lru_add_drain_all();
 
 	migrate_disable();
 	cpu = cpumask_any_but(cpu_online_mask, smp_processor_id());
