@@ -112,14 +112,8 @@ const char *subs_open(struct subs *s)
 
 static const char *subs_settle(struct subs *s)
 {
-	unsigned int ms;
-
-	for (ms = 0; (s->generation = raw_load(s->area, s->word)) & 1; ms++) {
-		if (ms == SETTLE_MS)
-			return "a watch is told of a range that does not end";
-		sleep_ms(1);
-	}
-	return NULL;
+	return within_ms(SETTLE_MS, !((s->generation = raw_load(s->area, s->word)) & 1)) ?
+	       NULL : "a watch is told of a range that does not end";
 }
 
 /* A key that was revoked is another one then. */

@@ -277,7 +277,6 @@ TEST_F(other, context)
 	int fd = open_example("context"), again = open_example("context");
 	__u64 number = number_of(fd), word;
 	int status, end[2];
-	unsigned int ms;
 	pid_t pid;
 
 	ASSERT_GE(fd, 0);
@@ -302,8 +301,7 @@ TEST_F(other, context)
 			_exit(0);
 		/* the grandchild has the file of a process that is no more */
 		close(end[0]);
-		for (ms = 0; ms < 5000 && number_of(child); ms++)
-			sleep_ms(1);
+		within_ms(5000, !number_of(child));
 		word = number_of(child);
 		_exit(write(end[1], &word, sizeof(word)) < 0);
 	}
@@ -404,7 +402,6 @@ TEST_F(other, unload_waits)
 	struct dropper d = { };
 	struct mirror mirror;
 	int fd, err = mirror_try_open(&mirror);
-	unsigned int ms;
 	pthread_t thread;
 
 	if (err == -ENOENT)
@@ -421,19 +418,17 @@ TEST_F(other, unload_waits)
 
 	ASSERT_EQ(pthread_create(&thread, NULL, drop_page, &d), 0);
 	mirror_delay(&mirror, 0, 1000000);
-	mirror_counters(&mirror, &before);
+	before = mirror_counters(&mirror);
 	__atomic_store_n(&d.go, true, __ATOMIC_RELEASE);
-	for (ms = 0; ms < 5000 && number_of(fd); ms++)
-		sleep_ms(1);
-	EXPECT_EQ(number_of(fd), 0u);
+	EXPECT_TRUE(within_ms(5000, !number_of(fd)));
 	close(fd);
-	mirror_counters(&mirror, &c);
+	c = mirror_counters(&mirror);
 	EXPECT_EQ(c.end, before.end) {
 		TH_LOG("the range was not held");
 	}
 	EXPECT_EQ(module_unload(EXAMPLE), 0);
 	self->loaded = false;
-	mirror_counters(&mirror, &c);
+	c = mirror_counters(&mirror);
 	EXPECT_GT(c.end, before.end) {
 		TH_LOG("the module went while the range was in flight");
 	}

@@ -348,7 +348,7 @@ FIXTURE_TEARDOWN(export)
 		if (self->b[i].dev.fd < 0)
 			continue;
 		mirror_try_detach(&self->b[i].dev, NULL);
-		mirror_counters(&self->b[i].dev, &c);
+		c = mirror_counters(&self->b[i].dev);
 		EXPECT_EQ(c.mapped, 0u);
 		EXPECT_EQ(c.exported, 0u);
 		EXPECT_EQ(c.unbalanced, 0u);
@@ -357,7 +357,7 @@ FIXTURE_TEARDOWN(export)
 	if (self->a.fd < 0)
 		return;
 	mirror_try_detach(&self->a, NULL);
-	mirror_counters(&self->a, &c);
+	c = mirror_counters(&self->a);
 	EXPECT_EQ(c.in_flight, 0u);
 	EXPECT_EQ(c.mapped, 0u);
 	EXPECT_EQ(c.exported, 0u);
@@ -367,14 +367,6 @@ FIXTURE_TEARDOWN(export)
 }
 
 #define B	(&self->b[0])
-
-static struct mmu_mirror_counters counters_of(struct mirror *dev)
-{
-	struct mmu_mirror_counters c;
-
-	mirror_counters(dev, &c);
-	return c;
-}
 
 static __u64 *word(char *window, size_t i)
 {
@@ -455,17 +447,17 @@ TEST_EXPORT(access)
 
 	PRIME(B, self->window, NR);
 	AGREE(B, self->window, NR);
-	c = counters_of(&B->dev);
+	c = mirror_counters(&B->dev);
 	EXPECT_EQ(c.mapped, NR);
 	EXPECT_EQ(c.exported, NR);
 	EXPECT_EQ(c.start, 0u);
-	EXPECT_EQ(counters_of(&self->a).mapped, 0u);
+	EXPECT_EQ(mirror_counters(&self->a).mapped, 0u);
 
 	/* A's own device has a table of its own */
 	EXPECT_EQ(mirror_try_read(&self->a, self->window, &v, 8, MMU_MIRROR_NOFAULT), -EFAULT);
 	EXPECT_EQ(mirror_try_read(&self->a, self->window, &v, 8, 0), 0);
 	EXPECT_EQ(v, load(self->window, 0));
-	EXPECT_EQ(counters_of(&self->a).exported, 1u);
+	EXPECT_EQ(mirror_counters(&self->a).exported, 1u);
 
 	/* no more than the window */
 	EXPECT_EQ(peer_read(B, self->window + self->length, &v, 0), -EFAULT);
@@ -480,8 +472,8 @@ TEST_EXPORT(swapped)
 	/* what only B has written is not lost */
 	ASSERT_EQ(evict(self->window, NR), NR);
 	GONE(B, self->window, NR);
-	EXPECT_GE(counters_of(&self->a).folios, NR);
-	EXPECT_GE(counters_of(&B->dev).dropped, NR);
+	EXPECT_GE(mirror_counters(&self->a).folios, NR);
+	EXPECT_GE(mirror_counters(&B->dev).dropped, NR);
 	EXPECT_EQ(pages_swapped(self->window, NR), NR);
 	AGREE(B, self->window, NR);
 	PRIME(B, self->window, NR);
@@ -640,10 +632,10 @@ TEST_EXPORT(aliased)
 		       MAP_SHARED | MAP_FIXED, fd, 0), word(self->window, NR / 2));
 	PRIME(B, self->window, NR);
 	AGREE(B, self->window, NR);
-	EXPECT_EQ(counters_of(&B->dev).exported, NR);
+	EXPECT_EQ(mirror_counters(&B->dev).exported, NR);
 	ASSERT_EQ(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, self->length), 0);
 	GONE(B, self->window, NR);
-	EXPECT_EQ(counters_of(&B->dev).exported, 0u);
+	EXPECT_EQ(mirror_counters(&B->dev).exported, 0u);
 
 	/* one of the mappings goes, the other stays */
 	PRIME(B, self->window, NR);
@@ -708,7 +700,6 @@ TEST_EXPORT(forked)
 
 TEST_EXPORT(merged)
 {
-	unsigned int ms;
 	__u64 v;
 	size_t i;
 
@@ -720,8 +711,7 @@ TEST_EXPORT(merged)
 		ASSERT_EQ(peer_write(B, word(self->window, i), self->value, 0), 0);
 	ASSERT_EQ(madvise(self->window, self->length, MADV_MERGEABLE), 0);
 	ksm_run();
-	for (ms = 0; ms < 20000 && pages_same(self->window, NR) != NR; ms += 10)
-		sleep_ms(10);
+	within_ms(20000, pages_same(self->window, NR) == NR);
 	ksm_stop();
 	ASSERT_EQ(pages_same(self->window, NR), NR);
 	for (i = 0; i < NR; i++)
@@ -770,7 +760,7 @@ TEST_EXPORT(split)
 		*word(huge, i) = ++self->value;
 		ASSERT_EQ(peer_write(&p, word(huge, i), ++self->value, 0), 0);
 	}
-	EXPECT_EQ(counters_of(&p.dev).exported, nr / 16);
+	EXPECT_EQ(mirror_counters(&p.dev).exported, nr / 16);
 	huge_split(huge, huge_size);
 	EXPECT_EQ(huge_mapped(huge), 0u);
 	for (i = 0; i < nr; i += 16)
@@ -804,8 +794,8 @@ TEST_EXPORT(hugetlb)
 	ASSERT_EQ(peer_start(&p, &a, true), 0);
 	ASSERT_EQ(peer_do(&p, JOB_IMPORT), 0);
 	PRIME(&p, huge, NR);
-	EXPECT_EQ(counters_of(&p.dev).mapped, NR);
-	EXPECT_EQ(counters_of(&p.dev).exported, 0u);
+	EXPECT_EQ(mirror_counters(&p.dev).mapped, NR);
+	EXPECT_EQ(mirror_counters(&p.dev).exported, 0u);
 	ASSERT_EQ(madvise(huge, huge_size, MADV_DONTNEED), 0);
 	GONE(&p, huge, NR);
 	AGREE(&p, huge, NR);
@@ -903,13 +893,13 @@ TEST_EXPORT(two_exporters)
 	PRIME(&self->b[0], self->window, NR);
 	PRIME(&self->b[1], window2, NR);
 	AGREE(&self->b[0], self->window, NR);
-	EXPECT_EQ(counters_of(&self->b[0].dev).exported, NR);
-	EXPECT_EQ(counters_of(&self->b[1].dev).exported, NR);
+	EXPECT_EQ(mirror_counters(&self->b[0].dev).exported, NR);
+	EXPECT_EQ(mirror_counters(&self->b[1].dev).exported, NR);
 
 	/* a range is one mapping's, a folio both's */
 	ASSERT_EQ(munmap(window2, page_size), 0);
 	NOTHING(&self->b[1], window2, 1);
-	EXPECT_EQ(counters_of(&self->b[0].dev).exported, NR);
+	EXPECT_EQ(mirror_counters(&self->b[0].dev).exported, NR);
 	AGREE(&self->b[0], self->window, NR);
 	if (!lacks(need_nodes())) {
 		lru_drain();
@@ -923,7 +913,7 @@ TEST_EXPORT(two_exporters)
 	/* one leaves, the other goes on */
 	mirror_close(&a2);
 	EXPECT_EQ(peer_do(&self->b[1], JOB_CLOSE_EXPORTER), 0);
-	EXPECT_EQ(counters_of(&self->b[1].dev).exported, 0u);
+	EXPECT_EQ(mirror_counters(&self->b[1].dev).exported, 0u);
 	PRIME(&self->b[0], self->window, NR);
 	ASSERT_EQ(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, self->length), 0);
 	GONE(&self->b[0], self->window, NR);
@@ -970,7 +960,7 @@ TEST_EXPORT(storm)
 		ASSERT_EQ(peer_engine(&self->b[n], MMU_MIRROR_ENGINE_ADD, self->window,
 				      self->length, NULL), 0);
 	ASSERT_EQ(pthread_create(&thread, NULL, swap_and_move, &pager), 0);
-	for (i = 0; i < 3000 || (i < 60000 && counters_of(&self->a).folios < 200); i++) {
+	for (i = 0; i < 3000 || (i < 60000 && mirror_counters(&self->a).folios < 200); i++) {
 		__atomic_fetch_add(word(self->window, i % NR), 1, __ATOMIC_RELAXED);
 		added++;
 		if (i % 16 == 0)
@@ -987,7 +977,7 @@ TEST_EXPORT(storm)
 	for (i = 0; i < NR; i++)
 		sum += load(self->window, i);
 	EXPECT_EQ(sum, added);
-	EXPECT_GE(counters_of(&self->a).folios, 200u);
+	EXPECT_GE(mirror_counters(&self->a).folios, 200u);
 	for (n = 0; n < 3; n++)
 		AGREE(&self->b[n], self->window, NR);
 }
@@ -1053,7 +1043,7 @@ TEST_EXPORT(mapped)
 
 	ASSERT_EQ(peer_mmap(B, self->length, MAP_SHARED), 0);
 	SHARED_PRIME(B, self->window, 0, NR);
-	EXPECT_EQ(counters_of(&B->dev).mapped, NR);
+	EXPECT_EQ(mirror_counters(&B->dev).mapped, NR);
 	if (swap) {
 		ASSERT_EQ(evict(self->window, NR), NR);
 		SHARED(B, self->window, 0, NR);
@@ -1166,8 +1156,8 @@ TEST_EXPORT(mapped_storm)
 	for (i = 0; i < NR; i++)
 		sum += load(self->window, i);
 	EXPECT_EQ(sum, added);
-	EXPECT_GE(counters_of(&self->a).folios, 3u);
-	TH_LOG("%llu additions, %llu folio callbacks", added, counters_of(&self->a).folios);
+	EXPECT_GE(mirror_counters(&self->a).folios, 3u);
+	TH_LOG("%llu additions, %llu folio callbacks", added, mirror_counters(&self->a).folios);
 }
 
 /* The mapping outlives the import, and shows nothing then. */
@@ -1180,7 +1170,7 @@ TEST_EXPORT(mapped_ends)
 	mirror_patience(&self->a, 100 * MS);
 	mirror_confirm(&B->dev, MMU_MIRROR_NEVER);
 	ASSERT_EQ(madvise(self->window, page_size, MADV_DONTNEED), 0);
-	EXPECT_EQ(counters_of(&self->a).fenced, 1u);
+	EXPECT_EQ(mirror_counters(&self->a).fenced, 1u);
 	EXPECT_EQ(peer_load(B, 0, &v), -EFAULT);
 	EXPECT_EQ(peer_store(B, 1, 1), -EFAULT);
 	mirror_confirm(&B->dev, 0);
@@ -1198,7 +1188,7 @@ TEST_EXPORT(mapped_ends)
 	EXPECT_EQ(peer_do(B, JOB_CLOSE_EXPORTER), 0);
 	mirror_close(&self->a);
 	EXPECT_EQ(peer_load(B, 1, &v), -EFAULT);
-	EXPECT_EQ(counters_of(&B->dev).mapped, 0u);
+	EXPECT_EQ(mirror_counters(&B->dev).mapped, 0u);
 	mirror_close(&B->dev);
 	peer_kill(B);
 }
@@ -1240,14 +1230,14 @@ TEST_EXPORT(confirms_late)
 	NOTHING(B, self->window, NR / 2);
 
 	/* of what it does not hold, nobody asks it */
-	began = counters_of(&B->dev).dropped;
+	began = mirror_counters(&B->dev).dropped;
 	ASSERT_EQ(madvise(word(self->window, NR / 2), page_size, MADV_DONTNEED), 0);
-	EXPECT_EQ(counters_of(&B->dev).dropped, began + 1);
+	EXPECT_EQ(mirror_counters(&B->dev).dropped, began + 1);
 	mirror_confirm(&B->dev, MMU_MIRROR_NEVER);
 	ASSERT_EQ(madvise(word(self->window, NR / 2), page_size, MADV_DONTNEED), 0);
 
 	mirror_confirm(&B->dev, 0);
-	EXPECT_EQ(counters_of(&self->a).fenced, 0u);
+	EXPECT_EQ(mirror_counters(&self->a).fenced, 0u);
 	AGREE(B, (char *)word(self->window, NR / 2), NR / 2);
 }
 
@@ -1262,9 +1252,9 @@ TEST_EXPORT(never_confirms_range)
 	began = now_us();
 	ASSERT_EQ(munmap(self->window, page_size), 0);
 	EXPECT_GE(now_us() - began, 150 * MS);
-	EXPECT_EQ(counters_of(&self->a).fenced, 1u);
-	EXPECT_EQ(counters_of(&B->dev).mapped, 0u);
-	EXPECT_EQ(counters_of(&B->dev).exported, 0u);
+	EXPECT_EQ(mirror_counters(&self->a).fenced, 1u);
+	EXPECT_EQ(mirror_counters(&B->dev).mapped, 0u);
+	EXPECT_EQ(mirror_counters(&B->dev).exported, 0u);
 
 	/* it has nothing, and gets nothing, whatever it says now */
 	mirror_confirm(&B->dev, 0);
@@ -1274,7 +1264,7 @@ TEST_EXPORT(never_confirms_range)
 	EXPECT_EQ(peer_do(B, JOB_CHECK), -EHOSTDOWN);
 	/* nobody waits for it again */
 	ASSERT_EQ(madvise(self->window + page_size, self->length - page_size, MADV_DONTNEED), 0);
-	EXPECT_EQ(counters_of(&self->a).fenced, 1u);
+	EXPECT_EQ(mirror_counters(&self->a).fenced, 1u);
 	/* A's own device is another node */
 	EXPECT_EQ(mirror_try_read(&self->a, word(self->window, 1), &v, 8, 0), 0);
 
@@ -1298,7 +1288,7 @@ TEST_EXPORT(one_never_confirms)
 	mirror_patience(&self->a, 200 * MS);
 	mirror_confirm(&self->b[1].dev, MMU_MIRROR_NEVER);
 	ASSERT_EQ(madvise(self->window, self->length, MADV_DONTNEED), 0);
-	EXPECT_EQ(counters_of(&self->a).fenced, 1u);
+	EXPECT_EQ(mirror_counters(&self->a).fenced, 1u);
 	EXPECT_EQ(peer_read(&self->b[1], self->window, &v, 0), -EHOSTDOWN);
 	AGREE(&self->b[0], self->window, NR);
 	PRIME(&self->b[0], self->window, NR);
@@ -1318,8 +1308,8 @@ TEST_EXPORT(never_confirms_folio)
 	mirror_patience(&self->a, 50 * MS);
 	mirror_confirm(&B->dev, MMU_MIRROR_NEVER);
 	pages_move(0, self->window, 1, !node);
-	EXPECT_GE(counters_of(&self->a).overdue, 1u);
-	EXPECT_EQ(counters_of(&self->a).fenced, 0u);
+	EXPECT_GE(mirror_counters(&self->a).overdue, 1u);
+	EXPECT_EQ(mirror_counters(&self->a).fenced, 0u);
 	EXPECT_EQ(page_node(self->window), node);
 
 	/* the page is A's, and B's accesses are to it */
@@ -1336,7 +1326,7 @@ TEST_EXPORT(never_confirms_folio)
 	mirror_confirm(&B->dev, 0);
 	mirror_patience(&self->a, 10000 * MS);
 	ASSERT_EQ(madvise(word(self->window, 1), page_size, MADV_DONTNEED), 0);
-	EXPECT_EQ(counters_of(&B->dev).mapped, 0u);
+	EXPECT_EQ(mirror_counters(&B->dev).mapped, 0u);
 	EXPECT_EQ(load(self->window, 0), self->value);
 	EXPECT_EQ(pages_move(0, self->window, 1, !node), 1);
 	EXPECT_EQ(page_node(self->window), !node);
@@ -1348,7 +1338,6 @@ TEST_EXPORT(never_confirms_folio)
 /* It comes too late, but it comes: nobody has to remind it. */
 TEST_EXPORT(overdue_folio)
 {
-	unsigned int ms;
 	int node;
 
 	if (lacks(need_nodes()))
@@ -1358,10 +1347,8 @@ TEST_EXPORT(overdue_folio)
 	mirror_patience(&self->a, 20 * MS);
 	mirror_confirm(&B->dev, 1000 * MS);
 	pages_move(0, self->window, 1, !node);
-	EXPECT_GE(counters_of(&self->a).overdue, 1u);
-	for (ms = 0; ms < 20000 && counters_of(&B->dev).mapped; ms += 10)
-		sleep_ms(10);
-	EXPECT_EQ(counters_of(&B->dev).mapped, 0u);
+	EXPECT_GE(mirror_counters(&self->a).overdue, 1u);
+	EXPECT_TRUE(within_ms(20000, !mirror_counters(&B->dev).mapped));
 	mirror_confirm(&B->dev, 0);
 	EXPECT_EQ(pages_move(0, self->window, NR, !node), NR);
 	AGREE(B, self->window, NR);
@@ -1384,7 +1371,7 @@ TEST_EXPORT(never_confirms_truncation)
 	old = load(self->window, NR - 1);
 	ASSERT_EQ(ftruncate(fd, (NR - 1) * page_size), 0);
 	ASSERT_EQ(ftruncate(fd, self->length), 0);
-	EXPECT_EQ(counters_of(&self->a).fenced + !!counters_of(&self->a).overdue, 1u);
+	EXPECT_EQ(mirror_counters(&self->a).fenced + !!mirror_counters(&self->a).overdue, 1u);
 	other = map(self->length * 16, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 	ASSERT_NE(other, MAP_FAILED);
 	memset(other, 0x5a, self->length * 16);
@@ -1412,8 +1399,8 @@ TEST_EXPORT(never_confirms_swap)
 	began = now_us();
 	ASSERT_EQ(madvise(self->window, self->length, MADV_PAGEOUT), 0);
 	EXPECT_LT(now_us() - began, NR / 2 * 1000 * MS);
-	EXPECT_GE(counters_of(&self->a).overdue, NR);
-	EXPECT_EQ(counters_of(&self->a).fenced, 0u);
+	EXPECT_GE(mirror_counters(&self->a).overdue, NR);
+	EXPECT_EQ(mirror_counters(&self->a).fenced, 0u);
 	for (i = 0; i < NR; i++) {
 		ASSERT_EQ(peer_write(B, word(self->window, i), ++self->value,
 				     MMU_MIRROR_NOFAULT), 0);
@@ -1474,7 +1461,6 @@ TEST_EXPORT(must_not_sleep)
 	struct mmu_mirror_counters c, before;
 	struct mirror a, b;
 	__u64 v, deadline;
-	unsigned int ms;
 	char *window, byte = 0;
 	pid_t pid;
 	size_t i;
@@ -1492,18 +1478,17 @@ TEST_EXPORT(must_not_sleep)
 	mirror_import(&b, &a);
 	for (i = 0; i < NR; i++)
 		mirror_read(&b, word(window, i), &v, sizeof(v));
-	before = counters_of(&a);
+	before = mirror_counters(&a);
 	mirror_delay(&a, 8000 * MS, 0);
 	ASSERT_EQ(write(go[1], &byte, 1), 1);
-	for (ms = 0; ms < 20000 && counters_of(&a).start == before.start; ms++)
-		sleep_ms(1);
+	ASSERT_TRUE(within_ms(20000, mirror_counters(&a).start > before.start));
 	fd = syscall(SYS_pidfd_open, pid, 0);
 	ASSERT_GE(fd, 0);
 	ASSERT_EQ(kill(pid, SIGKILL), 0);
 	deadline = now_us() + 5000 * MS;
 	do {
 		err = syscall(SYS_process_mrelease, fd, 0) ? -errno : 0;
-		c = counters_of(&a);
+		c = mirror_counters(&a);
 	} while (err && !c.refused && now_us() < deadline);
 	EXPECT_EQ(err, -EAGAIN);
 	EXPECT_GT(c.nonblock, 0u);
@@ -1516,9 +1501,9 @@ TEST_EXPORT(must_not_sleep)
 	/* nobody has to be asked: it goes ahead */
 	EXPECT_EQ(mirror_try_detach(&b, NULL), 0);
 	EXPECT_EQ(syscall(SYS_process_mrelease, fd, 0) ? -errno : 0, 0);
-	EXPECT_EQ(counters_of(&a).release, 0u);
+	EXPECT_EQ(mirror_counters(&a).release, 0u);
 	ASSERT_EQ(waitpid(pid, &status, 0), pid);
-	c = counters_of(&a);
+	c = mirror_counters(&a);
 	EXPECT_EQ(c.start, c.end + c.refused);
 	EXPECT_EQ(c.in_flight, 0u);
 	mirror_close(&a);
@@ -1550,7 +1535,6 @@ TEST_F_TIMEOUT(export, exporter_dies, SECONDS)
 				 MMU_MIRROR_ENGINE_ADD;
 	int ready[2], status, round;
 	struct mirror a, b;
-	unsigned int ms;
 	__u64 v, *page;
 	char *window;
 	pid_t pid;
@@ -1586,10 +1570,8 @@ TEST_F_TIMEOUT(export, exporter_dies, SECONDS)
 		kill(pid, SIGKILL);
 		ASSERT_EQ(waitpid(pid, &status, 0), pid);
 
-		for (ms = 0; ms < 20000 && counters_of(&b).mapped; ms++)
-			sleep_ms(1);
-		EXPECT_EQ(counters_of(&b).mapped, 0u);
-		EXPECT_EQ(counters_of(&b).exported, 0u);
+		EXPECT_TRUE(within_ms(20000, !mirror_counters(&b).mapped));
+		EXPECT_EQ(mirror_counters(&b).exported, 0u);
 		EXPECT_EQ(mirror_try_read(&b, window, &v, 8, 0),
 			  round > 1 ? -EHOSTDOWN : -ESHUTDOWN);
 		EXPECT_EQ(mirror_try_read(&b, window, &v, 8, MMU_MIRROR_NOFAULT),
@@ -1638,7 +1620,7 @@ TEST_EXPORT(importer_dies)
 		mirror_close(&B->dev);
 		peer_kill(B);
 		ASSERT_EQ(madvise(self->window, self->length, MADV_DONTNEED), 0);
-		EXPECT_EQ(counters_of(&self->a).fenced, 0u);
+		EXPECT_EQ(mirror_counters(&self->a).fenced, 0u);
 		ASSERT_EQ(peer_start(B, &self->a, true), 0);
 		ASSERT_EQ(peer_do(B, JOB_IMPORT), 0);
 	}
@@ -1667,7 +1649,7 @@ TEST_EXPORT(importer_dies_asked)
 	peer_kill(B);
 	pthread_join(thread, NULL);
 	EXPECT_LT(now_us() - began, 9000 * MS);
-	EXPECT_EQ(counters_of(&self->a).fenced, 0u);
+	EXPECT_EQ(mirror_counters(&self->a).fenced, 0u);
 }
 
 /* A's device is closed, or detached: the export ends, A's memory does not. */
@@ -1677,7 +1659,7 @@ TEST_EXPORT(exporter_leaves)
 
 	PRIME(B, self->window, NR);
 	EXPECT_EQ(mirror_try_detach(&self->a, NULL), 0);
-	EXPECT_EQ(counters_of(&B->dev).mapped, 0u);
+	EXPECT_EQ(mirror_counters(&B->dev).mapped, 0u);
 	EXPECT_EQ(peer_read(B, self->window, &v, MMU_MIRROR_NOFAULT), -ESHUTDOWN);
 	EXPECT_EQ(peer_read(B, self->window, &v, 0), -ESHUTDOWN);
 
@@ -1693,7 +1675,7 @@ TEST_EXPORT(exporter_leaves)
 	AGREE(B, self->window, NR);
 	mirror_close(&self->a);
 	EXPECT_EQ(peer_read(B, self->window, &v, 0), -ESHUTDOWN);
-	EXPECT_EQ(counters_of(&B->dev).mapped, 0u);
+	EXPECT_EQ(mirror_counters(&B->dev).mapped, 0u);
 	EXPECT_EQ(peer_do(B, JOB_IMPORT), -EBADF);
 	*word(self->window, 0) = 1;
 }
@@ -1844,7 +1826,7 @@ TEST_EXPORT(fail_points)
 		if (!err)
 			break;
 		EXPECT_EQ(err, -ENOMEM);
-		EXPECT_EQ(counters_of(&dev).exported, 0u);
+		EXPECT_EQ(mirror_counters(&dev).exported, 0u);
 	}
 	EXPECT_GT(n, 2u);
 	mirror_close(&dev);

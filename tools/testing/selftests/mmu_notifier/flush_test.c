@@ -90,17 +90,9 @@ static void time_drops(struct mirror *devs, int nr, char *page, __u64 us[TIMES])
 	qsort(us, TIMES, sizeof(*us), by_size);
 }
 
-static struct mmu_mirror_counters counters_of(struct mirror *dev)
-{
-	struct mmu_mirror_counters c;
-
-	mirror_counters(dev, &c);
-	return c;
-}
-
 static __u64 flushes(struct mirror *dev)
 {
-	return counters_of(dev).flushes;
+	return mirror_counters(dev).flushes;
 }
 
 TEST_F_TIMEOUT(flush, together, 60)
@@ -198,7 +190,7 @@ TEST_F_TIMEOUT(flush, close_while_flushing, 60)
 		mirror_flush(&self->devs[1], FLUSH_US);
 		mirror_read(&self->devs[1], self->window, &word, sizeof(word));
 		ASSERT_EQ(pthread_create(&thread, NULL, drop_one, self->window), 0);
-		while (i % 2 && !counters_of(&self->devs[1]).start)
+		while (i % 2 && !mirror_counters(&self->devs[1]).start)
 			;
 		if (i % 3)
 			mirror_detach(&self->devs[1]);

@@ -268,7 +268,7 @@ static __u64 events(struct mirror *dev, enum mirror_event event)
 {
 	struct mmu_mirror_counters c;
 
-	mirror_counters(dev, &c);
+	c = mirror_counters(dev);
 	return c.events[event];
 }
 
@@ -414,7 +414,7 @@ static bool shared(int fd, __u64 pfn)
 }
 
 /* Whoever looks may not have a CPU while there is something to be seen. */
-#define FORKS		10
+#define LOOKS		10
 
 /*
  * A page that is shared with the child already must not be written to through
@@ -434,7 +434,7 @@ TEST_F_TIMEOUT(fork, told_before_a_page_is_shared, 60)
 		SKIP(return, "a lost permission is told by the end, as with the CPUs' TLBs");
 	if (fd < 0)
 		SKIP(return, "no /proc/kpagecount");
-	for (forks = 0; forks < FORKS && looks < 2; forks++) {
+	for (forks = 0; forks < LOOKS && looks < 2; forks++) {
 		ASSERT_EQ(dev_fill(&self->dev, self->pages, NR_FEW, self->want, 0xd100), 0);
 		pages_pfns(self->pages, NR_FEW, pfns);
 		for (i = 0; i < NR_FEW; i++)
@@ -504,12 +504,12 @@ static void vfork_shares(struct __test_metadata *_metadata, struct mirror *dev, 
 	pid_t pid;
 
 	ASSERT_EQ(dev_fill(dev, pages, NR, want, 0xd100), 0);
-	mirror_counters(dev, &before);
+	before = mirror_counters(dev);
 	pid = vfork_and_write(dev, pages, exec);
 	ASSERT_GT(pid, 0);
 	ASSERT_EQ(waitpid(pid, &status, 0), pid);
 	EXPECT_EQ(status, 0);
-	mirror_counters(dev, &after);
+	after = mirror_counters(dev);
 	EXPECT_EQ(after.dropped, before.dropped);
 	EXPECT_EQ(after.release, 0u);
 	EXPECT_EQ(after.events[EV_PROTECTION_PAGE], before.events[EV_PROTECTION_PAGE]);
@@ -763,7 +763,7 @@ static void storm(struct __test_metadata *_metadata, struct mirror *dev, char *p
 	pid_t pid;
 	size_t i;
 
-	mirror_counters(dev, &before);
+	before = mirror_counters(dev);
 	mirror_engine_start(dev, MMU_MIRROR_ENGINE_ADD, pages, NR * page_size);
 	ASSERT_EQ(pthread_create(&thread, NULL, cpu_adds, &adder), 0);
 	for (round = 0; round < FORKS; round++) {
@@ -785,7 +785,7 @@ static void storm(struct __test_metadata *_metadata, struct mirror *dev, char *p
 	added = mirror_engine_stop(dev);
 	EXPECT_EQ(bad, 0u) TH_LOG("children that saw foreign writes");
 
-	mirror_counters(dev, &after);
+	after = mirror_counters(dev);
 	EXPECT_GT(added, 0u);
 	EXPECT_GE(after.dropped - before.dropped, FORKS / 4);
 	EXPECT_EQ(after.unbalanced, 0u);

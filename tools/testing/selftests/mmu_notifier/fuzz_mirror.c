@@ -547,6 +547,7 @@ static void do_wild_garbage(struct thread *t)
 		inject->confirm_us = rnd(t, 8) ? rnd(t, SLOW_US) : MMU_MIRROR_NEVER;
 		inject->patience_us = 1000 + rnd(t, SLOW_US);
 		inject->hold_us = rnd(t, SLOW_US);
+		inject->delay_at = rnd(t, 2) ? 0 : (uintptr_t)scrap(t);
 		if (rnd(t, 4)) {
 			inject->reserved = 0;
 			inject->reserved2 = 0;

@@ -285,7 +285,7 @@ static void repeat(struct _test_data_stall *self, __u64 (*timed)(struct _test_da
 		us[i] = timed(self);
 	qsort(us, TIMES, sizeof(*us), by_size);
 	*median = us[TIMES / 2];
-	*longest = us[TIMES - 1];
+	*longest = us[TIMES - 2];	/* one may be the host's */
 }
 
 TEST_F_TIMEOUT(stall, nobody_is_delayed, 120)
@@ -299,8 +299,7 @@ TEST_F_TIMEOUT(stall, nobody_is_delayed, 120)
 		{ "exit", time_exit },
 	};
 	__u64 before[3], median, longest, limit;
-	unsigned int i, ms;
-	int status;
+	unsigned int i;
 
 	for (i = 0; i < 3; i++)
 		repeat(self, what[i].timed, &before[i], &longest);
@@ -308,9 +307,7 @@ TEST_F_TIMEOUT(stall, nobody_is_delayed, 120)
 	ASSERT_GE(self->hostile, 0);
 	if (!self->hostile)
 		be_hostile(self);
-	for (ms = 0; !__atomic_load_n(self->ready, __ATOMIC_ACQUIRE) && ms < 20000; ms++)
-		sleep_ms(1);
-	ASSERT_LT(ms, 20000);
+	ASSERT_TRUE(within_ms(20000, __atomic_load_n(self->ready, __ATOMIC_ACQUIRE)));
 	for (i = 0; i < 3; i++) {
 		repeat(self, what[i].timed, &median, &longest);
 		TH_LOG("%s: median %llu us, %llu without the hostile process; %llu at most",
@@ -322,9 +319,7 @@ TEST_F_TIMEOUT(stall, nobody_is_delayed, 120)
 	/* It was stuck all the time; nor does it resist. */
 	EXPECT_EQ(waitpid(self->hostile, NULL, WNOHANG), 0);
 	kill(self->hostile, SIGKILL);
-	for (ms = 0; ms < 5000 && !waitpid(self->hostile, &status, WNOHANG); ms++)
-		sleep_ms(1);
-	EXPECT_LT(ms, 5000);
+	EXPECT_TRUE(within_ms(5000, waitpid(self->hostile, NULL, WNOHANG)));
 	self->hostile = 0;
 }
 

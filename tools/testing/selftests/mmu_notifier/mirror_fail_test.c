@@ -374,16 +374,8 @@ static const char *check_keys(struct ctx *c)
 static const char *check_engine(struct ctx *c)
 {
 	__u64 done = 0;
-	unsigned int ms;
 
-	for (ms = 0; ms < 3000; ms++) {
-		struct mmu_mirror_counters counters;
-
-		mirror_counters(&c->m, &counters);
-		if (counters.engine)
-			break;
-		sleep_ms(1);
-	}
+	within_ms(3000, mirror_counters(&c->m).engine);
 	if (mirror_try_engine(&c->m, 0, NULL, 0, &done))
 		return "it cannot be stopped";
 	return done ? NULL : "it does nothing";

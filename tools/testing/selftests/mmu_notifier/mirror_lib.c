@@ -314,9 +314,19 @@ void mirror_write(struct mirror *m, const void *addr, const void *buf, size_t le
 	demand(mirror_try_write(m, addr, buf, length, 0), "device write");
 }
 
-void mirror_counters(struct mirror *m, struct mmu_mirror_counters *c)
+struct mmu_mirror_counters mirror_counters(struct mirror *m)
 {
-	demand(mirror_try_counters(m, c, 0), "ask the device's counters");
+	struct mmu_mirror_counters c;
+
+	demand(mirror_try_counters(m, &c, 0), "ask the device's counters");
+	return c;
+}
+
+bool mirror_in_range(struct mirror *m)
+{
+	struct mmu_mirror_counters c = mirror_counters(m);
+
+	return c.start > c.end;
 }
 
 void mirror_check(struct mirror *m, const void *start, size_t length,

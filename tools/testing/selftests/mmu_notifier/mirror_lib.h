@@ -91,7 +91,9 @@ void mirror_attach(struct mirror *m, unsigned int personality,
 		   const void *start, size_t length);
 void mirror_read(struct mirror *m, const void *addr, void *buf, size_t length);
 void mirror_write(struct mirror *m, const void *addr, const void *buf, size_t length);
-void mirror_counters(struct mirror *m, struct mmu_mirror_counters *c);
+struct mmu_mirror_counters mirror_counters(struct mirror *m);
+/* Has a range started, of a personality with ends, that has not ended? */
+bool mirror_in_range(struct mirror *m);
 void mirror_check(struct mirror *m, const void *start, size_t length,
 		  struct mmu_mirror_check *check);
 void mirror_delay(struct mirror *m, unsigned int start_us, unsigned int end_us);

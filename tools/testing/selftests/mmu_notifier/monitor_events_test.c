@@ -348,7 +348,7 @@ static void hold(struct __test_metadata *_metadata, struct held *h, char *base,
 		.length = 4 * page_size,
 	};
 	ASSERT_EQ(pthread_create(&h->thread, NULL, drop_it, &h->dropper), 0);
-	ASSERT_TRUE(within_ms(5000, (mirror_counters(&h->dev, &c), c.start > 0)));
+	ASSERT_TRUE(within_ms(5000, (c = mirror_counters(&h->dev), c.start > 0)));
 }
 
 static void release(struct held *h)

@@ -73,14 +73,7 @@ static void caught(int sig)
 
 static bool settles(struct ctx *c, __u64 word)
 {
-	unsigned int ms;
-
-	for (ms = 0; raw_load(c->area, word) & 1; ms++) {
-		if (ms == 3000)
-			return false;
-		sleep_ms(1);
-	}
-	return true;
+	return within_ms(3000, !(raw_load(c->area, word) & 1));
 }
 
 static const char *watch(struct ctx *c, size_t page, __u32 flags)
@@ -571,7 +564,8 @@ TEST_F_TIMEOUT(fail, nothing_adds_up, 400)
 
 	/* as many as full_page() needs, and some */
 	ASSERT_EQ(file_write(LIMIT, "%u", limit), 0);
-	EXPECT_EQ(allowance(limit), limit);
+	/* A worker may be about to end the last ones of a process that is gone. */
+	EXPECT_TRUE(within_ms(1000, allowance(limit) == limit));
 	for (nth = 1; nth < MAX_POINTS; nth++) {
 		result = fault_in_child(try_point, call, call->name, nth);
 		if (result == FAULT_NO_MORE || result == FAULT_WRONG)
@@ -583,7 +577,7 @@ TEST_F_TIMEOUT(fail, nothing_adds_up, 400)
 		EXPECT_EQ(again, FAULT_NO_MORE);
 	}
 	EXPECT_EQ(result, FAULT_NO_MORE);
-	EXPECT_EQ(allowance(limit), limit) {
+	EXPECT_TRUE(within_ms(1000, allowance(limit) == limit)) {
 		TH_LOG("the user's limit counts watches that do not exist");
 	}
 }

@@ -371,7 +371,7 @@ static bool merged(void *addr, size_t nr)
 TEST_F(kernel, ksm)
 {
 	__u64 words[KSM_NR], others[KSM_NR], before[KSM_NR], pfns[KSM_NR];
-	unsigned int ms, replaced = 0;
+	unsigned int replaced = 0;
 	size_t i;
 
 	ASSERT_EQ(need_ksm(), NULL);
@@ -388,8 +388,7 @@ TEST_F(kernel, ksm)
 	pages_pfns(PAGE(3), KSM_NR, pfns);
 	ASSERT_EQ(madvise(PAGE(3), BYTES(KSM_NR), MADV_MERGEABLE), 0);
 	ksm_run();
-	for (ms = 0; ms < 10000 && !merged(PAGE(3), KSM_NR); ms += 10)
-		sleep_ms(10);
+	within_ms(10000, merged(PAGE(3), KSM_NR));
 	ksm_stop();
 	ASSERT_TRUE(merged(PAGE(3), KSM_NR));
 	for (i = 0; i < KSM_NR; i++) {

@@ -388,9 +388,11 @@ TEST_F(lib, next_waits)
 	EXPECT_EQ(waiter.event.cookie, 3u);
 
 	ASSERT_EQ(sigaction(SIGUSR1, &action, NULL), 0);
+	waiter.got = 99;
 	ASSERT_EQ(pthread_create(&thread, NULL, waits, &waiter), 0);
-	sleep_ms(50);
-	pthread_kill(thread, SIGUSR1);
+	/* until one comes when it waits already */
+	while (!within_ms(50, __atomic_load_n(&waiter.got, __ATOMIC_ACQUIRE) != 99))
+		pthread_kill(thread, SIGUSR1);
 	ASSERT_EQ(pthread_join(thread, NULL), 0);
 	EXPECT_EQ(waiter.got, -EINTR);
 	mmon_close(&waiter.m);

@@ -123,7 +123,7 @@ paths_map(struct __test_metadata *_metadata, struct paths *p, int prot, int flag
 static void probe_add(struct __test_metadata *_metadata, struct paths *p, const char *lies,
 		      char *addr, size_t length, __u32 classes)
 {
-	unsigned int ms, i = p->nr_probes++;
+	unsigned int i = p->nr_probes++;
 	struct probe *probe = &p->probes[i];
 
 	*probe = (struct probe) {
@@ -135,10 +135,8 @@ static void probe_add(struct __test_metadata *_metadata, struct paths *p, const 
 	ASSERT_LT(i, PATHS_PROBES);
 	ASSERT_EQ(monitor_try_watch(p->mon.fd, addr, length, classes, 0, i, &probe->word), 0);
 	/* the kernel's own threads may be just at it */
-	for (ms = 0; monitor_word(&p->mon, probe->word) & 1 && ms < 1000; ms++)
-		sleep_ms(1);
-	probe->generation = monitor_word(&p->mon, probe->word);
-	ASSERT_EQ(probe->generation & 1, 0)
+	ASSERT_TRUE(within_ms(1000, !((probe->generation = monitor_word(&p->mon, probe->word)) &
+				      1)))
 		TH_LOG("nothing is going on, and the word of %s is odd", lies);
 }
 

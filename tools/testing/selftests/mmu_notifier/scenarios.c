@@ -563,14 +563,9 @@ void settle(struct run *r, struct mirror *dev)
 {
 	bool ends = mirror_has_ends(r->personality);
 	struct mmu_mirror_counters c;
-	unsigned int ms;
 
-	for (ms = 0; ms < SETTLE_MS; ms += 2) {
-		mirror_counters(dev, &c);
-		if (!c.in_flight && (!ends || c.start == c.end + c.refused))
-			break;
-		sleep_ms(2);
-	}
+	within_ms(SETTLE_MS, (c = mirror_counters(dev),
+			      !c.in_flight && (!ends || c.start == c.end + c.refused)));
 	if (c.in_flight)
 		fail(r, "%llu ranges remain in flight", c.in_flight);
 	if (ends && c.start != c.end + c.refused)
@@ -583,17 +578,10 @@ void settle(struct run *r, struct mirror *dev)
 /* Wait until the engine, just started, has made an access. */
 void engine_works(struct run *r)
 {
-	struct mmu_mirror_counters before, c;
-	unsigned int ms;
+	__u64 before = mirror_counters(&r->dev).engine;
 
-	mirror_counters(&r->dev, &before);
-	for (ms = 0; ms < SETTLE_MS * 5; ms++) {
-		mirror_counters(&r->dev, &c);
-		if (c.engine > before.engine)
-			return;
-		sleep_ms(1);
-	}
-	stop(r, "the engine does not work");
+	if (!within_ms(SETTLE_MS * 5, mirror_counters(&r->dev).engine > before))
+		stop(r, "the engine does not work");
 }
 
 /* To the totals of the verdict */
@@ -613,7 +601,7 @@ void account(struct run *r, struct mirror *dev)
 
 void op_begin(struct run *r)
 {
-	mirror_counters(&r->dev, &r->before);
+	r->before = mirror_counters(&r->dev);
 }
 
 /*
@@ -630,7 +618,7 @@ void op_end(struct run *r, enum mirror_event event, __u64 starts, __u64 dropped)
 	__u64 seen, wanted = starts;
 
 	settle(r, &r->dev);
-	mirror_counters(&r->dev, &c);
+	c = mirror_counters(&r->dev);
 	if (r->personality == MMU_MIRROR_REGCACHE) {
 		seen = c.start - r->before.start;
 		if (wanted > dropped)
@@ -736,14 +724,14 @@ __u64 action_begin(struct run *r, struct action *action, struct mirror *watch,
 	while (!__atomic_load_n(&action->ready, __ATOMIC_ACQUIRE))
 		sleep_ms(1);
 
-	mirror_counters(watch, &before);
+	before = mirror_counters(watch);
 	if (start_us || end_us)
 		mirror_delay(watch, start_us, end_us);
 	__atomic_store_n(&action->go, true, __ATOMIC_RELEASE);
 	if (!start_us && !end_us)
 		return 0;
 	for (ms = 0; ms < 5000; ms++) {
-		mirror_counters(watch, &now);
+		now = mirror_counters(watch);
 		if (now.start != before.start)
 			return __atomic_load_n(&action->began_us, __ATOMIC_ACQUIRE);
 		usleep(200);

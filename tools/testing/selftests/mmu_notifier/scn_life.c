@@ -98,14 +98,8 @@ static void released(struct run *r)
 {
 	struct mmu_mirror_counters c;
 	__u64 accesses;
-	unsigned int ms;
 
-	for (ms = 0; ms < 5000; ms += 5) {
-		mirror_counters(&r->dev, &c);
-		if (c.release)
-			break;
-		sleep_ms(5);
-	}
+	within_ms(5000, (c = mirror_counters(&r->dev)).release);
 	if (c.release != 1)
 		fail(r, "release was called %llu times", c.release);
 	if (c.mapped)
@@ -118,7 +112,7 @@ static void released(struct run *r)
 
 	accesses = c.accesses;
 	no_scribble(r);
-	mirror_counters(&r->dev, &c);
+	c = mirror_counters(&r->dev);
 	if (c.accesses != accesses) {
 		fail(r, "%llu accesses after release",
 		     (c.accesses - accesses));
@@ -229,7 +223,7 @@ static void scn_detach_busy(struct run *r)
 	has_waited(r, &action, returned, "detach");
 
 	/* what was in flight then is not heard of again */
-	mirror_counters(&r->dev, &c);
+	c = mirror_counters(&r->dev);
 	if (c.unbalanced)
 		fail(r, "%llu callbacks after detach", c.unbalanced);
 	account(r, &r->dev);

@@ -218,7 +218,7 @@ static bool enough(struct run *r, enum mirror_event event, __u64 starts,
 {
 	struct mmu_mirror_counters c;
 
-	mirror_counters(&r->dev, &c);
+	c = mirror_counters(&r->dev);
 	return c.events[event] - r->before.events[event] >= starts &&
 	       c.dropped - r->before.dropped >= starts / 4 &&
 	       c.replays - r->before.replays >= collisions;
@@ -515,7 +515,7 @@ static void scn_storm_thp(struct run *r)
 static void scn_storm_ksm(struct run *r)
 {
 	struct area *a = area_new(r, NR_STORM);
-	unsigned int round, rounds = 2 + r->effort, ms, merged = 0;
+	unsigned int round, rounds = 2 + r->effort, merged = 0;
 	__u64 old;
 	size_t i;
 
@@ -537,12 +537,7 @@ static void scn_storm_ksm(struct run *r)
 				r->v->stale++;
 			}
 		}
-		for (ms = 0; ms < 3000; ms += 10) {
-			if (pages_same(a->base, a->nr) == a->nr)
-				break;
-			sleep_ms(10);
-		}
-		merged += pages_same(a->base, a->nr) == a->nr;
+		merged += within_ms(3000, pages_same(a->base, a->nr) == a->nr);
 		check_stale(r);
 	}
 	ksm_stop();

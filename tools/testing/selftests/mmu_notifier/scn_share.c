@@ -41,12 +41,9 @@ static bool merged(struct area *a)
 
 static void merge(struct run *r, struct area *a)
 {
-	unsigned int ms;
-
 	must(r, !madvise(a->base, bytes_of(a->nr), MADV_MERGEABLE));
 	ksm_run();
-	for (ms = 0; ms < 10000 && !merged(a); ms += 10)
-		sleep_ms(10);
+	within_ms(10000, merged(a));
 	ksm_stop();
 	really(r, merged(a));
 }
@@ -189,6 +186,8 @@ static void scn_fork_child_first(struct run *r)
 	size_t i;
 
 	prime(r, a);
+	/* A page that another CPU has in a batch has a reference more, and is copied. */
+	lru_drain();
 	pages_pfns(a->base, NR, pfns);
 	fork_and_look(r, a, &t);
 

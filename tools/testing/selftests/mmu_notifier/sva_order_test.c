@@ -164,7 +164,6 @@ static void share_by_dropping(struct game *g)
 
 static void share_by_merging(struct game *g)
 {
-	unsigned int ms;
 	size_t i;
 
 	memset(g->pages, 0x77, NR * page_size);
@@ -173,8 +172,7 @@ static void share_by_merging(struct game *g)
 	if (madvise(g->pages, NR * page_size, MADV_MERGEABLE))
 		mirror_die("madvise: %m");
 	ksm_run();
-	for (ms = 0; ms < 20000 && pages_same(g->pages, NR) != NR; ms += 10)
-		sleep_ms(10);
+	within_ms(20000, pages_same(g->pages, NR) == NR);
 	ksm_stop();
 	if (pages_same(g->pages, NR) != NR)
 		mirror_die("KSM did not merge the pages");

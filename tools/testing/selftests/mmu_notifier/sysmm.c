@@ -572,15 +572,10 @@ static __s64 cgroup_stat(const char *name, const char *line)
 __s64 cgroup_left_behind(const char *name, __s64 limit)
 {
 	char path[256];
-	unsigned int ms;
 	__s64 left;
 
-	for (ms = 0; ms < 10000; ms += 10) {
-		left = cgroup_stat(name, "slab_unreclaimable ") + cgroup_stat(name, "percpu ");
-		if (left <= limit)
-			break;
-		sleep_ms(10);
-	}
+	within_ms(10000, (left = cgroup_stat(name, "slab_unreclaimable ") +
+				 cgroup_stat(name, "percpu ")) <= limit);
 	snprintf(path, sizeof(path), CGROUP_ROOT "/%s", name);
 	rmdir(path);
 	return left;

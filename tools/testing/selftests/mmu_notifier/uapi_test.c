@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -462,9 +463,7 @@ TEST_F(uapi, counters)
 
 TEST_F(uapi, engine)
 {
-	struct mmu_mirror_counters c;
 	__u64 done = 0, word;
-	unsigned int ms;
 
 	ATTACH();
 	EXPECT_EQ(mirror_try_engine(&self->dev, 0, NULL, 0, &done), 0);
@@ -477,12 +476,7 @@ TEST_F(uapi, engine)
 	EXPECT_EQ(mirror_try_engine(&self->dev, MMU_MIRROR_ENGINE_ADD, self->window,
 				    page_size, NULL), 0);
 	EXPECT_EQ(mirror_try_engine(&self->dev, MMU_MIRROR_ENGINE_READ, NULL, 0, NULL), -EBUSY);
-	for (ms = 0; ms < 5000; ms++) {
-		mirror_try_counters(&self->dev, &c, 0);
-		if (c.engine > 10)
-			break;
-		sleep_ms(1);
-	}
+	EXPECT_TRUE(within_ms(5000, mirror_counters(&self->dev).engine > 10));
 	EXPECT_EQ(mirror_try_engine(&self->dev, 0, NULL, 0, &done), 0);
 	EXPECT_GT(done, 10u);
 	EXPECT_EQ(*(__u64 *)self->window, done);
@@ -588,7 +582,6 @@ TEST_F(uapi, process_is_gone)
 	struct mmu_mirror_counters counters;
 	const struct command *c;
 	union argument arg;
-	unsigned int ms;
 	__u64 word;
 	int status;
 	pid_t pid;
@@ -601,12 +594,7 @@ TEST_F(uapi, process_is_gone)
 		      mirror_try_read(&self->dev, self->window, &word, 8, 0));
 	ASSERT_EQ(waitpid(pid, &status, 0), pid);
 	ASSERT_EQ(status, 0);
-	for (ms = 0; ms < 5000; ms++) {
-		ASSERT_EQ(mirror_try_counters(&self->dev, &counters, 0), 0);
-		if (counters.release)
-			break;
-		sleep_ms(1);
-	}
+	within_ms(5000, (counters = mirror_counters(&self->dev)).release);
 	EXPECT_EQ(counters.release, 1u);
 	EXPECT_EQ(counters.mapped, 0u);
 
@@ -791,6 +779,37 @@ TEST_F(uapi, hold)
 	EXPECT_EQ(held, 2u);
 }
 
+/* How long a change of a page takes. A key that is revoked is not told of the next. */
+static __u64 drop_us(struct _test_data_uapi *self, unsigned int personality, size_t page)
+{
+	__u64 began, key;
+
+	if (personality == MMU_MIRROR_REGCACHE &&
+	    mirror_try_register(&self->dev, self->window, self->length, 0, &key))
+		return 0;
+	began = now_us();
+	madvise(self->window + page * page_size, page_size, MADV_DONTNEED);
+	return now_us() - began;
+}
+
+TEST_F(uapi, delay_at)
+{
+	struct mmu_mirror_inject inject = { .start_delay_us = 200000 };
+	unsigned int i, soon = 0;
+
+	ATTACH();
+	inject.delay_at = (uintptr_t)self->window + 2 * page_size - 1;
+	ASSERT_EQ(mirror_try_inject(&self->dev, &inject), 0);
+	EXPECT_GE(drop_us(self, variant->personality, 1), 200000u);
+	/* This machine may be slow as well, but not always. */
+	for (i = 0; i < 10; i++)
+		soon += drop_us(self, variant->personality, i % 2 * 2) < 200000;
+	EXPECT_GT(soon, 0u);
+	inject.delay_at = 0;
+	ASSERT_EQ(mirror_try_inject(&self->dev, &inject), 0);
+	EXPECT_GE(drop_us(self, variant->personality, 0), 200000u);
+}
+
 /* The kernel itself has no mapping of it: refused, not an oops */
 TEST_F(uapi, secret)
 {
@@ -858,7 +877,8 @@ TEST_F(uapi, closed_in_use)
 	struct uffdio_zeropage zero = { };
 	struct uffdio_api api = { .api = UFFD_API };
 	struct closer c = { .dev = self->dev, .addr = self->window, .err = 1 };
-	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	int fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	struct pollfd p = { .fd = fd, .events = POLLIN };
 	pthread_t thread;
 
 	reg.range.start = (uintptr_t)self->window;
@@ -867,7 +887,9 @@ TEST_F(uapi, closed_in_use)
 		SKIP(return, "no userfaultfd");
 	ATTACH();
 	ASSERT_EQ(pthread_create(&thread, NULL, read_slowly, &c), 0);
-	sleep_ms(100);
+	/* It waits for the page, or has been refused. */
+	EXPECT_TRUE(within_ms(10000, poll(&p, 1, 0) == 1 ||
+				     __atomic_load_n(&c.err, __ATOMIC_ACQUIRE) != 1));
 	mirror_close(&self->dev);
 	zero.range = reg.range;
 	EXPECT_EQ(ioctl(fd, UFFDIO_ZEROPAGE, &zero), 0);
@@ -887,7 +909,7 @@ TEST_F(uapi, closed_in_use)
  */
 TEST_F(uapi, module_in_use)
 {
-	int err = module_unload("mmu_mirror"), status;
+	int err = module_unload("mmu_mirror"), status, go[2];
 	__u64 word;
 	pid_t pid;
 
@@ -899,14 +921,17 @@ TEST_F(uapi, module_in_use)
 	EXPECT_EQ(module_unload("mmu_mirror"), -EAGAIN);
 	EXPECT_EQ(mirror_try_read(&self->dev, self->window, &word, 8, 0), 0);
 
+	ASSERT_EQ(pipe(go), 0);
 	pid = fork();
 	ASSERT_GE(pid, 0);
 	if (!pid) {
-		sleep_ms(200);
-		_exit(0);
+		close(go[1]);
+		_exit(read(go[0], &word, 1) != 0);
 	}
+	close(go[0]);
 	mirror_close(&self->dev);
 	EXPECT_EQ(module_unload("mmu_mirror"), -EAGAIN);
+	close(go[1]);
 	ASSERT_EQ(waitpid(pid, &status, 0), pid);
 
 	EXPECT_EQ(module_unload("mmu_mirror"), 0);
