@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/rseq.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -152,33 +153,53 @@ bool fault_sweep(int (*function)(const void *what, unsigned int nth), const void
 	return false;
 }
 
-static unsigned int least(unsigned int (*count)(const void *what, bool with), const void *what,
-			  bool with, unsigned int points)
+struct counted {
+	unsigned int (*count)(const void *what, bool with);
+	const void *what;
+	const char *name;
+	unsigned int *points;		/* shared with the child */
+};
+
+static int count_points(const void *what, unsigned int with)
 {
-	unsigned int try, again;
+	const struct counted *c = what;
+
+	*c->points = c->count(c->what, with);
+	return FAULT_NO_MORE;
+}
+
+static unsigned int least(const struct counted *c, bool with, unsigned int points)
+{
+	unsigned int try;
 
 	for (try = 0; try < TRIES && points; try++) {
-		again = count(what, with);
-		if (again == FAULT_MANY)
+		if (fault_in_child(count_points, c, c->name, with) != FAULT_NO_MORE ||
+		    *c->points >= FAULT_MANY)
 			return FAULT_MANY;
-		if (again < points)
-			points = again;
+		if (*c->points < points)
+			points = *c->points;
 	}
 	return points;
 }
 
 void fault_compare(unsigned int (*count)(const void *what, bool with), const void *what,
-		   struct fault_cost *cost)
+		   const char *name, struct fault_cost *cost)
 {
+	struct counted c = { .count = count, .what = what, .name = name };
 	unsigned int round;
 
-	cost->without = least(count, what, false, FAULT_MANY);
-	cost->with = least(count, what, true, FAULT_MANY);
-	for (round = 1; round < TRIES; round++) {
+	*cost = (struct fault_cost){ .without = FAULT_MANY, .with = FAULT_MANY };
+	c.points = mmap(NULL, page_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+			-1, 0);
+	if (c.points == MAP_FAILED)
+		return;
+	cost->without = least(&c, false, FAULT_MANY);
+	for (round = 0; round < TRIES; round++) {
+		cost->with = least(&c, true, cost->with);
 		if (cost->with <= cost->without || cost->with == FAULT_MANY)
-			return;
-		cost->with = least(count, what, true, cost->with);
+			break;
 	}
+	munmap(c.points, page_size);
 }
 
 long fault_kernel_kb(void)

@@ -71,16 +71,18 @@ bool fault_sweep(int (*function)(const void *what, unsigned int nth), const void
  * @with: in the other one.
  *
  * The least of some tries each, as caches of the kernel are filled now and then; of
- * more of them as long as @with is more than @without. FAULT_MANY: a try failed.
+ * more of them as long as @with is more than @without. FAULT_MANY: a try failed. Each is a
+ * process of its own, as fork(), for one, has more to copy with every mapping that there
+ * has ever been.
  */
 struct fault_cost {
 	unsigned int without;
 	unsigned int with;
 };
 
-/* @count is one try, and returns its points. */
+/* @count is one try, and returns its points, or FAULT_MANY. @name is for messages. */
 void fault_compare(unsigned int (*count)(const void *what, bool with), const void *what,
-		   struct fault_cost *cost);
+		   const char *name, struct fault_cost *cost);
 
 /* kB of the kernel's memory that cannot be had back; 0 if memory_is_recorded() */
 long fault_kernel_kb(void);

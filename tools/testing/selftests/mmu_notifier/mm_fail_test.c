@@ -257,11 +257,10 @@ static int try_point(const void *what, unsigned int nth)
 	       failed ? FAULT_SURVIVED : FAULT_NO_MORE;
 }
 
-/* By how many points it comes, without being stopped at any; in a process of its own */
-static unsigned int *passed;
-
-static int count_points(const void *what, unsigned int subscribed)
+/* By how many points it comes, without being stopped at any */
+static unsigned int points_of(const void *what, bool subscribed)
 {
+	unsigned int points = FAULT_MANY;
 	const struct call *call = what;
 	struct ctx c = { };
 	const char *why = begin(&c, call, subscribed);
@@ -269,21 +268,12 @@ static int count_points(const void *what, unsigned int subscribed)
 	if (!why) {
 		fault_arm(FAULT_MANY);
 		call->run(&c);
-		*passed = fault_passed();
+		points = fault_passed();
 	} else {
 		printf("# %s: %s\n", call->name, why);
 	}
 	finish(&c);
-	return why ? FAULT_WRONG : FAULT_NO_MORE;
-}
-
-static unsigned int points_of(const void *what, bool subscribed)
-{
-	const struct call *call = what;
-
-	if (fault_in_child(count_points, call, call->name, subscribed) != FAULT_NO_MORE)
-		return FAULT_MANY;
-	return *passed;
+	return points;
 }
 
 FIXTURE(mm) {
@@ -300,8 +290,6 @@ FIXTURE_SETUP(mm)
 	if (need_cgroup())
 		SKIP(return, "%s", need_cgroup());
 	sysmm_init();
-	passed = mmap(NULL, page_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	ASSERT_NE(passed, MAP_FAILED);
 }
 
 FIXTURE_TEARDOWN(mm)
@@ -372,7 +360,7 @@ TEST_F_TIMEOUT(mm, callbacks_take_no_memory, 300)
 	for (i = 0; i < sizeof(calls) / sizeof(*calls); i++) {
 		if (leave_out(_metadata, &calls[i]))
 			continue;
-		fault_compare(points_of, &calls[i], &cost);
+		fault_compare(points_of, &calls[i], calls[i].name, &cost);
 		TH_LOG("%s: %u points without subscribers, %u with", calls[i].name, cost.without,
 		       cost.with);
 		EXPECT_LT(cost.without, FAULT_MANY);

@@ -617,12 +617,9 @@ static void change_fork(char *addr)
 struct change {
 	void (*change)(char *addr);
 	__u32 classes;
-	int fd;
-	const volatile struct mmu_monitor_area *area;
 };
 
 FIXTURE(change) {
-	int fd;
 };
 
 FIXTURE_VARIANT(change) {
@@ -643,20 +640,15 @@ FIXTURE_SETUP(change)
 {
 	const char *why = fault_need();
 
-	self->fd = -1;
 	if (access(MONITOR_PATH, F_OK))
 		SKIP(return, "no " MONITOR_PATH);
 	if (why)
 		SKIP(return, "%s", why);
 	sysmm_init();
-	self->fd = raw_open();
-	ASSERT_GE(self->fd, 0);
-	ASSERT_TRUE(fault_open());
 }
 
 FIXTURE_TEARDOWN(change)
 {
-	close(self->fd);
 }
 
 /* A page with others around it, each of them a mapping of its own */
@@ -672,60 +664,47 @@ static char *island(void)
 	return addr + page_size;
 }
 
-static unsigned int passed(const struct change *c, char *addr)
-{
-	fault_arm(FAULT_MANY);
-	c->change(addr);
-	return fault_passed();
-}
-
-/* Of a page that is watched: it is told of all the same. */
-static unsigned int passed_watched(const struct change *c, char *addr)
-{
-	struct mmu_monitor_event e;
-	unsigned int points;
-	__u64 word, before;
-
-	if (raw_watch(c->fd, addr, page_size, c->classes, 0, 0, &word))
-		return FAULT_MANY;
-	before = raw_load(c->area, word);
-	points = passed(c, addr);
-	if ((before & 1) || raw_load(c->area, word) == before || raw_read(c->fd, &e, 1) != 1)
-		points = FAULT_MANY;
-	raw_unwatch(c->fd, word);
-	return points;
-}
-
-/* What is left of the page goes: the next fork() would copy it. */
+/* How many points there are in the change of a page. If it is watched, it is told of. */
 static unsigned int points_of(const void *what, bool watched)
 {
+	const volatile struct mmu_monitor_area *area;
 	const struct change *c = what;
+	struct mmu_monitor_event e;
+	__u64 word = 0, before = 0;
 	char *addr = island();
 	unsigned int points;
+	int fd = raw_open();
 
-	if (!addr)
+	if (!addr || fd < 0 || raw_eventfd(fd, eventfd(0, EFD_NONBLOCK)) || !fault_open())
 		return FAULT_MANY;
-	points = watched ? passed_watched(c, addr) : passed(c, addr);
-	munmap(addr - page_size, 3 * page_size);
+	area = raw_area(fd, page_size);
+	if (area == MAP_FAILED)
+		return FAULT_MANY;
+	if (watched && raw_watch(fd, addr, page_size, c->classes, 0, 0, &word))
+		return FAULT_MANY;
+	if (watched)
+		before = raw_load(area, word);
+	fault_arm(FAULT_MANY);
+	c->change(addr);
+	points = fault_passed();
+	if (watched && ((before & 1) || raw_load(area, word) == before ||
+			raw_read(fd, &e, 1) != 1)) {
+		printf("# it is not told of\n");
+		return FAULT_MANY;
+	}
 	return points;
 }
 
 TEST_F(change, takes_no_memory)
 {
-	const struct change change = {
-		.change = variant->change,
-		.classes = variant->classes,
-		.fd = self->fd,
-		.area = raw_area(self->fd, page_size),
-	};
+	const struct change change = { variant->change, variant->classes };
 	struct fault_cost cost;
 
-	ASSERT_NE(change.area, MAP_FAILED);
-	ASSERT_EQ(raw_eventfd(self->fd, eventfd(0, EFD_NONBLOCK)), 0);
-	fault_compare(points_of, &change, &cost);
+	fault_compare(points_of, &change, "change", &cost);
 	TH_LOG("%u allocations and copies without a watch, %u with one", cost.without, cost.with);
 	EXPECT_LT(cost.without, FAULT_MANY);
-	EXPECT_LE(cost.with, cost.without);
+	/* but for the records of kmemleak, whose caches are never the same */
+	EXPECT_TRUE(cost.with <= cost.without || memory_is_recorded());
 }
 
 TEST_HARNESS_MAIN

@@ -471,15 +471,18 @@ const char *need_hugetlb(unsigned int pages)
 	return file_number(HUGETLB) < (__s64)pages ? "too few huge pages to be had" : NULL;
 }
 
-/* Split the huge pages in a range, as far as nobody is just using them. */
+/* Split the huge pages in a range, unless somebody uses them all the time. */
 const char *huge_split(void *addr, size_t bytes)
 {
 	const char *why = need_debugfs();
 	unsigned int tries;
 
-	for (tries = 0; !why && tries < 10 && page_flag(addr, KPF_THP_BIT); tries++)
+	for (tries = 0; !why && tries < 10 && page_flag(addr, KPF_THP_BIT); tries++) {
+		if (tries)
+			sleep_ms(5);
 		file_write(SPLIT_HUGE, "%d,0x%lx,0x%lx", getpid(), (unsigned long)addr,
 			   (unsigned long)addr + bytes);
+	}
 	return why;
 }
 

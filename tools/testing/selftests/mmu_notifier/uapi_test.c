@@ -888,8 +888,8 @@ TEST_F(uapi, closed_in_use)
 	ATTACH();
 	ASSERT_EQ(pthread_create(&thread, NULL, read_slowly, &c), 0);
 	/* It waits for the page, or has been refused. */
-	EXPECT_TRUE(within_ms(10000, poll(&p, 1, 0) == 1 ||
-				     __atomic_load_n(&c.err, __ATOMIC_ACQUIRE) != 1));
+	EXPECT_TRUE(within_ms(10000, __atomic_load_n(&c.err, __ATOMIC_ACQUIRE) != 1 ||
+			      poll(&p, 1, 0) == 1));
 	mirror_close(&self->dev);
 	zero.range = reg.range;
 	EXPECT_EQ(ioctl(fd, UFFDIO_ZEROPAGE, &zero), 0);
