@@ -21,28 +21,10 @@ if [ -z "${NO_BUILD:-}" ]; then
 	"$TOP/scripts/initramfs.sh"
 fi
 
-guest=$BUILD/guest-shadow
 python=$(readlink -f /usr/bin/python3)
-mkdir -p "$guest"
-
-{
-	sed '/^file \/bin\/\(mirror_test\|mmu_mirror_demo\|hmm-tests\) /d' "$GUEST/list"
-	# shellcheck disable=SC2046
-	host_files /usr/bin/stress-ng "$python" $(find "/usr/lib/${python##*/}" -name '*.so' -o \
-		-name '*.py' ! -path '*/test/*' ! -path '*/idlelib/*' ! -path '*/lib2to3/*')
-	echo "slink /usr/bin/python3 $python 777 0 0"
-} >"$guest/list"
-"$KBUILD/usr/gen_init_cpio" "$guest/list" >"$guest/initramfs.cpio"
-
-{
-	echo "seconds=$((MINUTES * 60 / 7)) PATH=\$PATH:/usr/bin"
-	cat "$TOP/scripts/guest-shadow"
-} >"$guest/job"
-status=0
-output=$RESULTS/shadow.out
-rm -f "$output"
-MEM=3G TIMEOUT=${TIMEOUT:-$((MINUTES * 200 + 600))} INITRAMFS=$guest/initramfs.cpio \
-	APPEND="kunit.enable=0 ${APPEND:-}" logged "shadow-$MINUTES" \
-	"$TOP/scripts/qemu.sh" shadow "$guest/job" "$output" || status=$?
-cat "$output"
-[ "$status" = 0 ] && grep -q '^SHADOW: PASS' "$output"
+# shellcheck disable=SC2046
+MEM=3G host_guest shadow "shadow-$MINUTES" $((MINUTES * 200 + 600)) 'SHADOW: PASS' \
+	"seconds=$((MINUTES * 60 / 7))" \
+	/usr/bin/stress-ng "$python" $(find "/usr/lib/${python##*/}" -name '*.so' -o \
+		-name '*.py' ! -path '*/test/*' ! -path '*/idlelib/*' ! -path '*/lib2to3/*') \
+	<<<"slink /usr/bin/python3 $python 777 0 0"

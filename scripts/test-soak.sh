@@ -21,22 +21,5 @@ if [ -z "${NO_BUILD:-}" ]; then
 	"$TOP/scripts/initramfs.sh"
 fi
 
-guest=$BUILD/guest-soak
-mkdir -p "$guest"
-{
-	sed '/^file \/bin\/\(mirror_test\|mmu_mirror_demo\|hmm-tests\) /d' "$GUEST/list"
-	host_files /usr/bin/stress-ng
-} >"$guest/list"
-"$KBUILD/usr/gen_init_cpio" "$guest/list" >"$guest/initramfs.cpio"
-{
-	echo "minutes=$MINUTES PATH=\$PATH:/usr/bin"
-	cat "$TOP/scripts/guest-soak"
-} >"$guest/job"
-status=0
-output=$RESULTS/soak.out
-rm -f "$output"
-MEM=3G TIMEOUT=${TIMEOUT:-$((MINUTES * 80 + 900))} INITRAMFS=$guest/initramfs.cpio \
-	APPEND="kunit.enable=0 ${APPEND:-}" logged "soak-$MINUTES" \
-	"$TOP/scripts/qemu.sh" soak "$guest/job" "$output" || status=$?
-cat "$output"
-[ "$status" = 0 ] && grep -q '^SOAK: PASS' "$output"
+MEM=3G host_guest soak "soak-$MINUTES" $((MINUTES * 80 + 900)) 'SOAK: PASS' "minutes=$MINUTES" \
+	/usr/bin/stress-ng </dev/null
