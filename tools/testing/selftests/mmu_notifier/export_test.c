@@ -745,11 +745,8 @@ TEST_EXPORT(split)
 	huge = map(2 * huge_size, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 	ASSERT_NE(huge, MAP_FAILED);
 	huge = (char *)(((uintptr_t)huge + huge_size - 1) / huge_size * huge_size);
-	ASSERT_EQ(madvise(huge, huge_size, MADV_HUGEPAGE), 0);
 	memset(huge, 0, huge_size);
-	if (huge_mapped(huge) != huge_size)
-		madvise(huge, huge_size, MADV_COLLAPSE);
-	ASSERT_EQ(huge_mapped(huge), huge_size);
+	ASSERT_TRUE(huge_make(huge, huge_size));
 	ASSERT_EQ(madvise(huge, huge_size, MADV_DONTFORK), 0);
 
 	mirror_open(&a);
@@ -768,9 +765,7 @@ TEST_EXPORT(split)
 	AGREE(&p, huge, nr / 4);
 
 	/* and whole again */
-	for (i = 0; i < 10 && huge_mapped(huge) != huge_size; i++)
-		madvise(huge, huge_size, MADV_COLLAPSE);
-	EXPECT_EQ(huge_mapped(huge), huge_size);
+	EXPECT_TRUE(huge_make(huge, huge_size));
 	AGREE(&p, huge, nr / 4);
 	peer_kill(&p);
 	mirror_close(&p.dev);

@@ -418,34 +418,26 @@ TEST_F(kernel, ksm)
  * Transparent huge pages
  */
 
-static void place_huge(struct __test_metadata *_metadata, struct paths *p, int advice)
+static void place_huge(struct __test_metadata *_metadata, struct paths *p, bool huge)
 {
-	unsigned int tries;
-
 	paths_place(_metadata, p, huge_size / page_size, huge_size);
 	ASSERT_EQ(madvise(p->base - page_size, huge_size + 2 * page_size, MADV_NOHUGEPAGE), 0);
 	paths_map(_metadata, p, RW, ANON, -1);
-	ASSERT_EQ(madvise(p->base, huge_size, advice), 0);
+	if (!huge)
+		ASSERT_EQ(madvise(p->base, huge_size, MADV_NOHUGEPAGE), 0);
 	memset(p->base, 1, huge_size);
-	if (advice != MADV_HUGEPAGE)
-		return;
-	for (tries = 0; tries < 10 && huge_mapped(p->base) != huge_size; tries++)
-		madvise(p->base, huge_size, MADV_COLLAPSE);
-	ASSERT_EQ(huge_mapped(p->base), huge_size);
+	if (huge)
+		ASSERT_TRUE(huge_make(p->base, huge_size));
 }
 
 TEST_F(kernel, thp_collapse)
 {
-	unsigned int tries;
-
-	place_huge(_metadata, &self->p, MADV_NOHUGEPAGE);
+	place_huge(_metadata, &self->p, false);
 	ASSERT_EQ(huge_mapped(PAGE(0)), 0);
 	/* before khugepaged may, too */
 	ARM(0, HUGE_NR);
 	ASSERT_EQ(madvise(PAGE(0), huge_size, MADV_HUGEPAGE), 0);
-	for (tries = 0; tries < 10 && !huge_mapped(PAGE(0)); tries++)
-		madvise(PAGE(0), huge_size, MADV_COLLAPSE);
-	ASSERT_EQ(huge_mapped(PAGE(0)), huge_size);
+	ASSERT_TRUE(huge_make(PAGE(0), huge_size));
 	TOLD(REPLACED);
 }
 
@@ -457,7 +449,7 @@ TEST_F(kernel, thp_split)
 {
 	unsigned int tries;
 
-	place_huge(_metadata, &self->p, MADV_HUGEPAGE);
+	place_huge(_metadata, &self->p, true);
 	ARM(0, HUGE_NR);
 	for (tries = 0; tries < 20 && pages_flagged(PAGE(0), HUGE_NR, KPF_THP_BIT); tries++)
 		ASSERT_EQ(huge_split(PAGE(0), huge_size), NULL);
@@ -468,19 +460,19 @@ TEST_F(kernel, thp_split)
 /* Split in the page table only, for a part of the page gets another fate: not told */
 TEST_F(kernel, thp_in_part)
 {
-	place_huge(_metadata, &self->p, MADV_HUGEPAGE);
+	place_huge(_metadata, &self->p, true);
 	ARM(100, 8);
 	ASSERT_EQ(mprotect(PAGE(104), page_size, PROT_READ), 0);
 	ASSERT_EQ(huge_mapped(PAGE(200)), 0);
 	TOLD_OF(PROTECTED, 104, 1);
 
-	place_huge(_metadata, &self->p, MADV_HUGEPAGE);
+	place_huge(_metadata, &self->p, true);
 	ARM(100, 8);
 	ASSERT_EQ(madvise(PAGE(104), page_size, MADV_DONTNEED), 0);
 	ASSERT_EQ(huge_mapped(PAGE(200)), 0);
 	TOLD_OF(DROPPED, 104, 1);
 
-	place_huge(_metadata, &self->p, MADV_HUGEPAGE);
+	place_huge(_metadata, &self->p, true);
 	ARM(100, 8);
 	ASSERT_EQ(munmap(PAGE(104), page_size), 0);
 	ASSERT_EQ(huge_mapped(PAGE(200)), 0);
@@ -489,7 +481,7 @@ TEST_F(kernel, thp_in_part)
 
 TEST_F(kernel, thp_whole)
 {
-	place_huge(_metadata, &self->p, MADV_HUGEPAGE);
+	place_huge(_metadata, &self->p, true);
 	ARM(0, HUGE_NR);
 	ASSERT_EQ(mprotect(PAGE(0), huge_size, PROT_READ), 0);
 	ASSERT_EQ(huge_mapped(PAGE(0)), huge_size);
@@ -511,7 +503,7 @@ TEST_F(kernel, thp_mremap)
 
 	ASSERT_NE(to, MAP_FAILED);
 	to = (char *)(((uintptr_t)to + huge_size - 1) & -huge_size);
-	place_huge(_metadata, &self->p, MADV_HUGEPAGE);
+	place_huge(_metadata, &self->p, true);
 	ARM(0, HUGE_NR);
 	ASSERT_EQ(mremap(PAGE(0), huge_size, huge_size, MREMAP_MAYMOVE | MREMAP_FIXED, to), to);
 	TOLD(UNMAPPED);
@@ -520,7 +512,7 @@ TEST_F(kernel, thp_mremap)
 TEST_F(kernel, thp_migration)
 {
 	ASSERT_EQ(need_nodes(), NULL);
-	place_huge(_metadata, &self->p, MADV_HUGEPAGE);
+	place_huge(_metadata, &self->p, true);
 	ARM(0, HUGE_NR);
 	ASSERT_EQ(pages_move(0, PAGE(0), 1, !page_node(PAGE(0))), 1);
 	ASSERT_EQ(huge_mapped(PAGE(0)), huge_size);
@@ -530,7 +522,7 @@ TEST_F(kernel, thp_migration)
 TEST_F(kernel, thp_pageout)
 {
 	ASSERT_EQ(need_swap(), NULL);
-	place_huge(_metadata, &self->p, MADV_HUGEPAGE);
+	place_huge(_metadata, &self->p, true);
 	ARM(0, HUGE_NR);
 	ASSERT_EQ(evict(PAGE(0), HUGE_NR), HUGE_NR);
 	TOLD(REPLACED);
@@ -541,7 +533,7 @@ TEST_F(kernel, thp_cow)
 {
 	pid_t child;
 
-	place_huge(_metadata, &self->p, MADV_HUGEPAGE);
+	place_huge(_metadata, &self->p, true);
 	child = fork();
 	if (!child) {
 		pause();
@@ -572,10 +564,10 @@ static size_t compact(struct __test_metadata *_metadata, struct paths *p, size_t
 	ASSERT_NE(room, MAP_FAILED);
 	ASSERT_TRUE(words && before && pfns);
 	base = (char *)(((uintptr_t)room + huge_size - 1) & -huge_size);
-	ASSERT_EQ(madvise(base, bytes, MADV_HUGEPAGE), 0);
 	pages_bind(base, bytes / page_size, 0);
 	for (i = 0, low = base; i < bytes; i += huge_size) {
 		memset(base + i, 1, huge_size);
+		madvise(base + i, huge_size, MADV_COLLAPSE);
 		if (page_pfn(base + i) < page_pfn(low))
 			low = base + i;
 		ASSERT_EQ(huge_split(base + i, huge_size), NULL);

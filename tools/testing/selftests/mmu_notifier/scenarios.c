@@ -248,19 +248,13 @@ struct area *area_new(struct run *r, size_t nr)
 struct area *area_huge(struct run *r, size_t nr_huge)
 {
 	size_t bytes = nr_huge * huge_size;
-	unsigned int tries;
 	char *base;
 
 	base = arena_place(r, bytes, huge_size);
 	must(r, mmap(base, bytes, PROT_READ | PROT_WRITE,
 		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == base);
-	must(r, !madvise(base, bytes, MADV_HUGEPAGE));
-	for (tries = 0; tries < 10 && huge_mapped(base) != bytes; tries++) {
-		memset(base, 0, bytes);
-		if (huge_mapped(base) != bytes)
-			madvise(base, bytes, MADV_COLLAPSE);
-	}
-	really(r, huge_mapped(base) == bytes);
+	memset(base, 0, bytes);
+	really(r, huge_make(base, bytes));
 	return area_at(r, base, bytes / page_size);
 }
 

@@ -18,7 +18,6 @@
 static void scn_thp_collapse(struct run *r)
 {
 	char *base = arena_place(r, huge_size, huge_size);
-	unsigned int tries;
 	struct area *a;
 
 	must(r, mmap(base, huge_size, PROT_READ | PROT_WRITE,
@@ -26,12 +25,11 @@ static void scn_thp_collapse(struct run *r)
 	must(r, !madvise(base, huge_size, MADV_NOHUGEPAGE));
 	a = area_at(r, base, HUGE_NR);
 	prime(r, a);
-	must(r, !madvise(base, huge_size, MADV_HUGEPAGE));
 
+	/* khugepaged may be the first */
 	op_begin(r);
-	for (tries = 0; tries < 10 && !huge_mapped(base); tries++)
-		madvise(base, huge_size, MADV_COLLAPSE);
-	really(r, huge_mapped(base) == huge_size);
+	must(r, !madvise(base, huge_size, MADV_HUGEPAGE));
+	really(r, huge_make(base, huge_size));
 	op_end(r, EV_CLEAR, 1, HUGE_NR);
 	verify(r, a);
 }

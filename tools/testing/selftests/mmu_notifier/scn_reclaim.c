@@ -224,10 +224,10 @@ static size_t compact(struct run *r, size_t nr_huge)
 
 	must(r, mmap(base, bytes, PROT_READ | PROT_WRITE,
 		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == base);
-	must(r, !madvise(base, bytes, MADV_HUGEPAGE));
 	pages_bind(base, bytes / page_size, 0);
 	for (i = 0; i < bytes; i += huge_size) {
 		base[i] = 1;
+		madvise(base + i, huge_size, MADV_COLLAPSE);
 		if (page_pfn(base + i) < page_pfn(low))
 			low = base + i;
 		lacks(r, huge_split(base + i, huge_size));

@@ -471,6 +471,19 @@ const char *need_hugetlb(unsigned int pages)
 	return file_number(HUGETLB) < (__s64)pages ? "too few huge pages to be had" : NULL;
 }
 
+/*
+ * Make huge pages of small ones. Not by MADV_HUGEPAGE: khugepaged takes that for leave to
+ * undo what is done to them afterwards, as it does on a slow machine.
+ */
+bool huge_make(void *addr, size_t bytes)
+{
+	unsigned int tries;
+
+	for (tries = 0; tries < 10 && huge_mapped(addr) != bytes; tries++)
+		madvise(addr, bytes, MADV_COLLAPSE);
+	return huge_mapped(addr) == bytes;
+}
+
 /* Split the huge pages in a range, unless somebody uses them all the time. */
 const char *huge_split(void *addr, size_t bytes)
 {

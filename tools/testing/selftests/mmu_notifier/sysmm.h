@@ -77,6 +77,7 @@ size_t pages_elsewhere(const void *addr, size_t nr, const __u64 *pfns);
 size_t pages_same(const void *addr, size_t nr);
 
 size_t huge_mapped(const void *addr);
+bool huge_make(void *addr, size_t bytes);
 const char *huge_split(void *addr, size_t bytes);
 void lru_drain(void);
 size_t evict(void *addr, size_t nr);
