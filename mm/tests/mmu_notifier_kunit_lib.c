@@ -1054,13 +1054,9 @@ static void mnk_check_reports(struct kunit *test, struct mnk *mnk)
 {
 	unsigned int kind;
 
-	for (kind = 0; kind < MMU_REPORT_KINDS; kind++) {
-		/* How long a callback waits at a gate is up to the machine. */
-		if (kind == MMU_REPORT_SLOW)
-			continue;
+	for (kind = 0; kind < MMU_REPORT_KINDS; kind++)
 		KUNIT_EXPECT_EQ_MSG(test, mnk->reports.nr[kind], 0,
 				    "reports of kind %u", kind);
-	}
 }
 
 /**

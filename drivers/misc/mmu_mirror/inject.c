@@ -71,8 +71,8 @@ void mirror_sleep(u32 us)
 void mirror_delay(struct mirror *m, const u32 *delay_us,
 		  const struct mmu_notifier_range *range)
 {
+	u32 us = smp_load_acquire(delay_us);	/* (A) */
 	unsigned long at = READ_ONCE(m->inject.delay_at);
-	u32 us = READ_ONCE(*delay_us);
 
 	if (us && (!at || (at >= range->start && at < range->end)))
 		mirror_sleep(us);
@@ -229,8 +229,9 @@ int mirror_cmd_inject(struct mirror *m, void *argp)
 		return -EINVAL;
 
 	WRITE_ONCE(m->inject.delay_at, args->delay_at);
-	WRITE_ONCE(m->inject.start_delay_us, args->start_delay_us);
-	WRITE_ONCE(m->inject.end_delay_us, args->end_delay_us);
+	/* (A): whoever is delayed by what is set here knows of what. */
+	smp_store_release(&m->inject.start_delay_us, args->start_delay_us);
+	smp_store_release(&m->inject.end_delay_us, args->end_delay_us); /* (A) */
 	WRITE_ONCE(m->inject.flush_us, args->flush_us);
 	WRITE_ONCE(m->inject.confirm_us, args->confirm_us);
 	WRITE_ONCE(m->inject.patience_us, args->patience_us);

@@ -373,7 +373,8 @@ struct mirror_engine {
  * @let_go: so many of them need not wait any more.
  * @wait: where ends, and those who want to hold one, wait.
  *
- * No lock: each is set and used on its own.
+ * No lock: each is set and used on its own, but for @delay_at, which is set before the
+ * delays and looked at after them.
  */
 struct mirror_inject {
 	u32 start_delay_us;

@@ -326,7 +326,7 @@ bool mirror_in_range(struct mirror *m)
 {
 	struct mmu_mirror_counters c = mirror_counters(m);
 
-	return c.start > c.end;
+	return c.start > c.end + c.refused;
 }
 
 void mirror_check(struct mirror *m, const void *start, size_t length,

@@ -786,7 +786,7 @@ static __u64 drop_us(struct _test_data_uapi *self, unsigned int personality, siz
 
 	if (personality == MMU_MIRROR_REGCACHE &&
 	    mirror_try_register(&self->dev, self->window, self->length, 0, &key))
-		return 0;
+		mirror_die("there is no key to be told");
 	began = now_us();
 	madvise(self->window + page * page_size, page_size, MADV_DONTNEED);
 	return now_us() - began;
