@@ -20,6 +20,7 @@
 #define SETTLE_MS	20000	/* what RCU and others are still to free is not lost */
 #define MAX_POINTS	2000	/* more than any call that is swept has */
 #define TRIES		4
+#define COUNTS		9
 
 static int nth_fd = -1;
 
@@ -168,35 +169,43 @@ static int count_points(const void *what, unsigned int with)
 	return FAULT_NO_MORE;
 }
 
-static unsigned int least(const struct counted *c, bool with, unsigned int points)
+/* In pairs, of which every other one begins with the other case */
+static bool count_pairs(const struct counted *c, struct fault_cost *cost)
 {
-	unsigned int try;
+	__u64 points[2][COUNTS];
+	unsigned int i, turn, with;
 
-	for (try = 0; try < TRIES && points; try++) {
-		if (fault_in_child(count_points, c, c->name, with) != FAULT_NO_MORE ||
-		    *c->points >= FAULT_MANY)
-			return FAULT_MANY;
-		if (*c->points < points)
-			points = *c->points;
+	for (i = 0; i < COUNTS; i++) {
+		for (turn = 0; turn < 2; turn++) {
+			with = (i + turn) % 2;
+			if (fault_in_child(count_points, c, c->name, with) != FAULT_NO_MORE ||
+			    *c->points >= FAULT_MANY)
+				return false;
+			points[with][i] = *c->points;
+		}
 	}
-	return points;
+	cost->without = median(points[0], COUNTS);
+	cost->with = median(points[1], COUNTS);
+	return true;
 }
 
 void fault_compare(unsigned int (*count)(const void *what, bool with), const void *what,
 		   const char *name, struct fault_cost *cost)
 {
 	struct counted c = { .count = count, .what = what, .name = name };
-	unsigned int round;
+	unsigned int try;
 
-	*cost = (struct fault_cost){ .without = FAULT_MANY, .with = FAULT_MANY };
+	*cost = (struct fault_cost){ FAULT_MANY, FAULT_MANY };
 	c.points = mmap(NULL, page_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
 			-1, 0);
 	if (c.points == MAP_FAILED)
 		return;
-	cost->without = least(&c, false, FAULT_MANY);
-	for (round = 0; round < TRIES; round++) {
-		cost->with = least(&c, true, cost->with);
-		if (cost->with <= cost->without || cost->with == FAULT_MANY)
+	for (try = 0; try < TRIES; try++) {
+		if (!count_pairs(&c, cost)) {
+			*cost = (struct fault_cost){ FAULT_MANY, FAULT_MANY };
+			break;
+		}
+		if (cost->with <= cost->without)
 			break;
 	}
 	munmap(c.points, page_size);

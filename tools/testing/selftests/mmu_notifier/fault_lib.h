@@ -70,8 +70,9 @@ bool fault_sweep(int (*function)(const void *what, unsigned int nth), const void
  * @without: in the first one.
  * @with: in the other one.
  *
- * The least of some tries each, as caches of the kernel are filled now and then; of
- * more of them as long as @with is more than @without. FAULT_MANY: a try failed. Each is a
+ * The median of some tries each, which take turns: caches of the kernel are filled now
+ * and then, and now and then have what they hardly ever have. As long as @with is more
+ * than @without it is measured again, a few times. FAULT_MANY: a try failed. Each is a
  * process of its own, as fork(), for one, has more to copy with every mapping that there
  * has ever been.
  */

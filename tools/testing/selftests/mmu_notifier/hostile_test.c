@@ -268,23 +268,15 @@ static __u64 time_exit(struct _test_data_stall *self)
 	return took;
 }
 
-static int by_size(const void *a, const void *b)
-{
-	__u64 x = *(const __u64 *)a, y = *(const __u64 *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 static void repeat(struct _test_data_stall *self, __u64 (*timed)(struct _test_data_stall *self),
-		   __u64 *median, __u64 *longest)
+		   __u64 *middle, __u64 *longest)
 {
 	__u64 us[TIMES];
 	unsigned int i;
 
 	for (i = 0; i < TIMES; i++)
 		us[i] = timed(self);
-	qsort(us, TIMES, sizeof(*us), by_size);
-	*median = us[TIMES / 2];
+	*middle = median(us, TIMES);
 	*longest = us[TIMES - 1];
 }
 
@@ -298,7 +290,7 @@ TEST_F_TIMEOUT(stall, nobody_is_delayed, 120)
 		{ "munmap and end of watches", time_munmap },
 		{ "exit", time_exit },
 	};
-	__u64 before[3], median, longest, limit;
+	__u64 before[3], middle, longest, limit;
 	unsigned int i;
 
 	for (i = 0; i < 3; i++)
@@ -309,11 +301,11 @@ TEST_F_TIMEOUT(stall, nobody_is_delayed, 120)
 		be_hostile(self);
 	ASSERT_TRUE(within_ms(20000, __atomic_load_n(self->ready, __ATOMIC_ACQUIRE)));
 	for (i = 0; i < 3; i++) {
-		repeat(self, what[i].timed, &median, &longest);
+		repeat(self, what[i].timed, &middle, &longest);
 		TH_LOG("%s: median %llu us, %llu without the hostile process; %llu at most",
-		       what[i].name, median, before[i], longest);
+		       what[i].name, middle, before[i], longest);
 		limit = 2 * before[i] + NOISE_US;
-		EXPECT_LE(median, limit);
+		EXPECT_LE(middle, limit);
 		EXPECT_LE(longest, LIMIT_US);
 	}
 	/* It was stuck all the time; nor does it resist. */

@@ -155,19 +155,6 @@ static __u64 time_exit(unsigned int personality)
 	return took;
 }
 
-static int by_size(const void *a, const void *b)
-{
-	__u64 x = *(const __u64 *)a, y = *(const __u64 *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static __u64 median(__u64 *us)
-{
-	qsort(us, TIMES, sizeof(*us), by_size);
-	return (us[TIMES / 2 - 1] + us[TIMES / 2]) / 2;
-}
-
 static void compare(struct __test_metadata *_metadata, struct mirror *sleeping, pid_t *sleeper,
 		    unsigned int sleeper_personality, unsigned int personality,
 		    __u64 (*timed)(unsigned int personality), const char *what)
@@ -193,8 +180,8 @@ static void compare(struct __test_metadata *_metadata, struct mirror *sleeping, 
 	for (i = TIMES / 2; i < TIMES; i++)
 		without[i] = timed(personality);
 
-	m_without = median(without);
-	m_with = median(with);
+	m_without = median(without, TIMES);
+	m_with = median(with, TIMES);
 	TH_LOG("%s: median %llu us (most %llu) without a sleeper, %llu us (most %llu) with", what,
 	       m_without, without[TIMES - 1],
 	       m_with, with[TIMES - 1]);

@@ -52,6 +52,19 @@ __u64 now_us(void)
 	return t.tv_sec * 1000000ULL + t.tv_nsec / 1000;
 }
 
+static int by_size(const void *a, const void *b)
+{
+	__u64 x = *(const __u64 *)a, y = *(const __u64 *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+__u64 median(__u64 *values, unsigned int nr)
+{
+	qsort(values, nr, sizeof(*values), by_size);
+	return (values[(nr - 1) / 2] + values[nr / 2]) / 2;
+}
+
 void sleep_ms(unsigned int ms)
 {
 	struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L };

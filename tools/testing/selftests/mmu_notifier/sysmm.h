@@ -44,6 +44,9 @@ void sleep_ms(unsigned int ms);
 	__holds; \
 })
 
+/* Of @nr values, which it sorts, the least first */
+__u64 median(__u64 *values, unsigned int nr);
+
 /*
  * Modules, from the directory that MMU_MIRROR_MODULES names, else /modules. 0 or
  * -errno: -ENOENT if there is no such file or module, -EAGAIN if it is in use.
